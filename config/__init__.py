@@ -1,0 +1,1 @@
+"""Settings: their types (`config.settings`) and the one loader (`config.load`)."""

@@ -1,0 +1,1 @@
+"""What is known: value types, access rules, queries, the catalogue and the jobs."""

@@ -1,0 +1,116 @@
+"""The values that flow between wire, storage and index."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+from index.layout import ObjectLayout
+from index.reasons import Reason
+
+Element = Mapping[str, Any]
+"""One attribute in the DICOM JSON model (PS3.18 F.2): `vr` and `Value`, `InlineBinary` or `BulkDataURI`."""
+
+DicomJson = Mapping[str, Element]
+"""A data set in the DICOM JSON model: 8 upper-case hex digits of the tag -> Element, ascending."""
+
+Answer = DicomJson
+"""One match of a query, rendered at the edge: JSON on the web, an encoded identifier in DIMSE."""
+
+Via = Literal["dimse", "stow", "upload", "import", "report", "recovery"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceKey:
+    """The three UIDs that name an instance (IMAGE level)."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """All that is kept of an instance besides its bytes; made once, at ingest."""
+
+    key: InstanceKey
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    dataset: DicomJson
+    metadata: bytes
+    """`dataset` as UTF-8 JSON, one zstd frame; bulk data as BulkDataURI references."""
+    layout: ObjectLayout
+    blob_key: str
+    size_bytes: int
+    """Size of the whole object, meta group included."""
+    sha256: bytes
+    """Digest of the data set as received, without preamble and meta group: equal bytes by any protocol are equal here."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """What a retrieve needs to know; one row, no parsing."""
+
+    key: InstanceKey
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    blob_key: str
+    layout: ObjectLayout
+    size_bytes: int
+    sha256: bytes
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an instance came from; `peer` is an AE title or an address."""
+
+    via: Via
+    peer: str
+    principal: str
+
+
+class StoreStatus(Enum):
+    """What became of an instance."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """The very same bytes were there already: success, nothing changed."""
+    SET_ASIDE = "set aside"
+    """`keep-both`: the first stays current, this one is kept beside it."""
+    REPLACED = "replaced"
+    """`replace`: this one is current, the old one can be restored."""
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOutcome:
+    """The answer to one instance. REFUSED has at least one failure reason; others may have warnings."""
+
+    status: StoreStatus
+    key: InstanceKey | None
+    sop_class_uid: str = ""
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def stored(self) -> bool:
+        """True when the sender may forget the instance."""
+        return self.status is not StoreStatus.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a peer can take: transfer syntaxes, best first; `as_stored_ok` means any syntax will do."""
+
+    transfer_syntax_uids: tuple[str, ...] = ()
+    as_stored_ok: bool = True
+    lossy_ok: bool = True
+
+
+class Level(Enum):
+    """The levels of the Query/Retrieve information model (PS3.4 C.6.1.1)."""
+
+    PATIENT = "PATIENT"
+    STUDY = "STUDY"
+    SERIES = "SERIES"
+    IMAGE = "IMAGE"

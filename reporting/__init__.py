@@ -1,0 +1,1 @@
+"""Radiology reports and their DICOM SR documents (the report panel arrives with its own issue)."""

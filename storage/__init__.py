@@ -1,0 +1,1 @@
+"""The archive: bytes, pixels, ingest and retrieve, behind one door (`storage.archive`)."""
