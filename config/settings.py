@@ -11,20 +11,29 @@ SyncMode = Literal["FULL", "NORMAL"]
 DuplicatePolicy = Literal["refuse", "keep-both", "replace"]
 
 
-def setting(default: Any, doc: str, *, secret: bool = False) -> Any:
-    """Declare a setting with its default value and the sentence that documents it."""
-    return field(default=default, metadata={"doc": doc, "secret": secret})
+class SettingsError(ValueError):
+    """The settings cannot be used; the message names the setting and what to do."""
+
+
+def setting(
+    default: Any, doc: str, *, secret: bool = False, at_least: float | None = None, at_most: float | None = None
+) -> Any:
+    """Declare a setting with its default value, the sentence that documents it and, for numbers, its bounds."""
+    return field(default=default, metadata={"doc": doc, "secret": secret, "at_least": at_least, "at_most": at_most})
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """What is accepted and how it is kept."""
 
-    tenant: str = setting("default", "Name of the tenant that local users and AE titles without a tenant of their own belong to.")
+    tenant: str = setting(
+        "default", "Name of the tenant that local users and AE titles without a tenant of their own belong to."
+    )
     duplicates: DuplicatePolicy = setting(
         "refuse",
         "What happens when a known SOP Instance UID arrives with other bytes: `refuse` it, `keep-both` "
-        "(the first stays current, the second is set aside) or `replace` (the old one is set aside and can be restored).",
+        "(the first stays current, the second is set aside) or `replace` (the old one is set aside and can be "
+        "restored).",
     )
     accept_unknown_sop_classes: bool = setting(
         False, "Accept private and unknown storage SOP classes over DIMSE and DICOMweb."
@@ -33,7 +42,7 @@ class Archive:
         False, "Accept private and unknown transfer syntaxes; such objects are kept and returned, never decoded."
     )
     bulk_data_threshold_bytes: int = setting(
-        1024, "Binary values longer than this become a BulkDataURI in the metadata. Pixel Data always does."
+        1024, "Binary values longer than this become a BulkDataURI in the metadata. Pixel Data always does.", at_least=0
     )
 
 
@@ -42,13 +51,17 @@ class Database:
     """The index."""
 
     url: str = setting(
-        "sqlite:///data/index.sqlite", "SQLAlchemy URL of the index: `sqlite:///path` or `postgresql+psycopg://user@host/name`.", secret=True
+        "sqlite:///data/index.sqlite",
+        "SQLAlchemy URL of the index: `sqlite:///path` or `postgresql+psycopg://user@host/name`.",
+        secret=True,
     )
     synchronous: SyncMode = setting(
-        "FULL", "SQLite only: `FULL` makes every commit durable before it is acknowledged. `NORMAL` may lose the last commits in a power cut."
+        "FULL",
+        "SQLite only: `FULL` makes every commit durable before it is acknowledged. `NORMAL` may lose the last "
+        "commits in a power cut.",
     )
-    pool_size: int = setting(8, "Connections kept open by each process.")
-    statement_timeout_seconds: float = setting(5.0, "A query that runs longer is cancelled and refused.")
+    pool_size: int = setting(8, "Connections kept open by each process.", at_least=1)
+    statement_timeout_seconds: float = setting(5.0, "A query that runs longer is cancelled and refused.", at_least=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +75,12 @@ class Storage:
     secret_access_key: str = setting("", "Secret of the access key.", secret=True)
     allow_http: bool = setting(False, "Allow an S3 endpoint without TLS.")
     spool_folder: str = setting("", "Folder for objects on their way to S3; empty means the system's temporary folder.")
-    spool_threshold_bytes: int = setting(8 * 1024**2, "Objects up to this size wait in memory, larger ones in a file.")
-    minimum_free_percent: float = setting(5.0, "Stores are refused (A700, 507) when the disk has less free space than this.")
+    spool_threshold_bytes: int = setting(
+        8 * 1024**2, "Objects up to this size wait in memory, larger ones in a file.", at_least=0
+    )
+    minimum_free_percent: float = setting(
+        5.0, "Stores are refused (A700, 507) when the disk has less free space than this.", at_least=0, at_most=100
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +88,14 @@ class Web:
     """HTTP: DICOMweb and the pages."""
 
     host: str = setting("127.0.0.1", "Address to listen on. Anything but loopback needs `access.unprotected`.")
-    port: int = setting(8042, "Port to listen on.")
-    workers: int = setting(1, "Number of web processes that share the port.")
-    threads: int = setting(8, "Threads per web process for index and object access.")
-    query_default_limit: int = setting(1000, "Rows of a QIDO-RS answer when the client gives no limit.")
-    query_maximum_limit: int = setting(5000, "Most rows of one QIDO-RS answer; the rest is announced by Warning 299.")
-    shutdown_seconds: float = setting(10.0, "How long running requests may finish after a stop signal.")
+    port: int = setting(8042, "Port to listen on.", at_least=0, at_most=65535)
+    workers: int = setting(1, "Number of web processes that share the port.", at_least=1)
+    threads: int = setting(8, "Threads per web process for index and object access.", at_least=1)
+    query_default_limit: int = setting(1000, "Rows of a QIDO-RS answer when the client gives no limit.", at_least=1)
+    query_maximum_limit: int = setting(
+        5000, "Most rows of one QIDO-RS answer; the rest is announced by Warning 299.", at_least=1
+    )
+    shutdown_seconds: float = setting(10.0, "How long running requests may finish after a stop signal.", at_least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +105,15 @@ class Peer:
     ae_title: str = setting("", "The peer's AE title (calling AE title when it connects to us).")
     called_ae_titles: tuple[str, ...] = setting((), "Which of our AE titles it may call; empty means all.")
     networks: tuple[str, ...] = setting(("127.0.0.0/8", "::1/128"), "Networks it may connect from, in CIDR notation.")
-    services: tuple[str, ...] = setting(("echo", "store", "find", "move", "get"), "Services it may use: echo, store, find, move, get.")
+    services: tuple[str, ...] = setting(
+        ("echo", "store", "find", "move", "get"), "Services it may use: echo, store, find, move, get."
+    )
     host: str = setting("", "Its address as a C-MOVE destination; empty means that nothing can be sent to it.")
-    port: int = setting(104, "Its port as a C-MOVE destination.")
+    port: int = setting(104, "Its port as a C-MOVE destination.", at_least=0, at_most=65535)
     tls: bool = setting(False, "Send to it over TLS.")
-    certificate_sha256: str = setting("", "SHA-256 fingerprint (hex) of the client certificate it must present over TLS.")
+    certificate_sha256: str = setting(
+        "", "SHA-256 fingerprint (hex) of the client certificate it must present over TLS."
+    )
     tenant: str = setting("", "Tenant it belongs to; empty means `archive.tenant`.")
 
 
@@ -99,44 +122,58 @@ class Dimse:
     """The DICOM upper layer and its services."""
 
     host: str = setting("127.0.0.1", "Address to listen on. Anything but loopback needs an AE table.")
-    port: int = setting(11112, "Port for plain DIMSE; 0 turns it off.")
+    port: int = setting(11112, "Port for plain DIMSE; 0 turns it off.", at_least=0, at_most=65535)
     ae_titles: tuple[str, ...] = setting(("PACS",), "Our AE titles.")
     peers: tuple[Peer, ...] = setting((), "The AE table.")
     allow_unknown_local_peers: bool = setting(
         True, "Accept AE titles that are not in the AE table when they connect from this machine (loopback)."
     )
-    processes: int = setting(1, "Number of listener processes that share the port.")
-    maximum_pdu_bytes: int = setting(131072, "Largest P-DATA PDU we receive.")
-    maximum_associations: int = setting(200, "Most associations at one time in each listener process.")
-    maximum_associations_per_peer: int = setting(50, "Most associations at one time from one network address.")
-    association_timeout_seconds: float = setting(10.0, "ARTIM: how long a connection may wait before its A-ASSOCIATE-RQ is complete.")
-    pdu_timeout_seconds: float = setting(30.0, "How long one PDU may take from its first to its last byte.")
-    idle_timeout_seconds: float = setting(600.0, "How long an established association may be silent.")
-    connect_timeout_seconds: float = setting(10.0, "How long connecting to a C-MOVE destination may take.")
-    tls_port: int = setting(0, "Port for DIMSE over TLS (2762 is registered); 0 turns it off.")
+    processes: int = setting(1, "Number of listener processes that share the port.", at_least=1)
+    maximum_pdu_bytes: int = setting(131072, "Largest P-DATA PDU we receive.", at_least=4096, at_most=1048576)
+    maximum_associations: int = setting(200, "Most associations at one time in each listener process.", at_least=1)
+    maximum_associations_per_peer: int = setting(
+        50, "Most associations at one time from one network address.", at_least=1
+    )
+    association_timeout_seconds: float = setting(
+        10.0, "ARTIM: how long a connection may wait before its A-ASSOCIATE-RQ is complete.", at_least=0.1
+    )
+    pdu_timeout_seconds: float = setting(
+        30.0, "How long one PDU may take from its first to its last byte.", at_least=0.1
+    )
+    idle_timeout_seconds: float = setting(600.0, "How long an established association may be silent.", at_least=0.1)
+    connect_timeout_seconds: float = setting(
+        10.0, "How long connecting to a C-MOVE destination may take.", at_least=0.1
+    )
+    tls_port: int = setting(
+        0, "Port for DIMSE over TLS (2762 is registered); 0 turns it off.", at_least=0, at_most=65535
+    )
     tls_certificate: str = setting("", "PEM file with our certificate chain.")
     tls_key: str = setting("", "PEM file with our private key.")
-    tls_client_ca: str = setting("", "PEM file with the authorities that sign client certificates; when set, a client certificate is required.")
+    tls_client_ca: str = setting(
+        "", "PEM file with the authorities that sign client certificates; when set, a client certificate is required."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what is taken in; every refusal names its limit."""
 
-    object_bytes: int = setting(8 * 1024**3, "Largest single object.")
-    request_bytes: int = setting(16 * 1024**3, "Largest STOW-RS request body.")
-    request_parts: int = setting(5000, "Most parts of a STOW-RS request.")
-    part_header_bytes: int = setting(65536, "Largest header of a multipart part.")
-    element_bytes: int = setting(16 * 1024**2, "Largest value, other than bulk data, that is kept in the metadata.")
-    header_bytes: int = setting(64 * 1024**2, "Most bytes of a data set other than bulk data.")
-    sequence_depth: int = setting(64, "Deepest nesting of sequences.")
-    elements: int = setting(500_000, "Most elements of a data set.")
-    inflated_bytes: int = setting(2 * 1024**3, "Largest size of a deflated data set after inflating.")
-    inflate_ratio: int = setting(200, "Highest ratio of inflated to deflated size above 16 MiB.")
-    archive_entries: int = setting(100_000, "Most entries of an imported zip file.")
-    archive_bytes: int = setting(20 * 1024**3, "Largest unpacked size of an imported zip file.")
-    archive_ratio: int = setting(200, "Highest compression ratio of an entry of a zip file above 16 MiB.")
-    decoded_bytes: int = setting(1024**3, "Largest decoded frame or object held in memory.")
+    object_bytes: int = setting(8 * 1024**3, "Largest single object.", at_least=1)
+    request_bytes: int = setting(16 * 1024**3, "Largest STOW-RS request body.", at_least=1)
+    request_parts: int = setting(5000, "Most parts of a STOW-RS request.", at_least=1)
+    part_header_bytes: int = setting(65536, "Largest header of a multipart part.", at_least=1024)
+    element_bytes: int = setting(
+        16 * 1024**2, "Largest value, other than bulk data, that is kept in the metadata.", at_least=1024
+    )
+    header_bytes: int = setting(64 * 1024**2, "Most bytes of a data set other than bulk data.", at_least=1024)
+    sequence_depth: int = setting(64, "Deepest nesting of sequences.", at_least=1)
+    elements: int = setting(500_000, "Most elements of a data set.", at_least=1)
+    inflated_bytes: int = setting(2 * 1024**3, "Largest size of a deflated data set after inflating.", at_least=1)
+    inflate_ratio: int = setting(200, "Highest ratio of inflated to deflated size above 16 MiB.", at_least=1)
+    archive_entries: int = setting(100_000, "Most entries of an imported zip file.", at_least=1)
+    archive_bytes: int = setting(20 * 1024**3, "Largest unpacked size of an imported zip file.", at_least=1)
+    archive_ratio: int = setting(200, "Highest compression ratio of an entry of a zip file above 16 MiB.", at_least=1)
+    decoded_bytes: int = setting(1024**3, "Largest decoded frame or object held in memory.", at_least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +181,8 @@ class Access:
     """Who may do what until accounts exist."""
 
     unprotected: bool = setting(
-        False, "Allow the web server to listen beyond loopback although nobody has to log in. Only for closed test networks."
+        False,
+        "Allow the web server to listen beyond loopback although nobody has to log in. Only for closed test networks.",
     )
     local_principal: str = setting("local", "Name under which requests from this machine are recorded.")
 

@@ -1,0 +1,65 @@
+"""What must hold of the settings beyond their types: bounds, AE titles, networks, things that belong together."""
+
+import ipaddress
+from dataclasses import fields
+
+from config.settings import Dimse, Peer, Settings, SettingsError, sections
+
+SERVICES = ("echo", "store", "find", "move", "get")
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingsError for the first setting that cannot be used."""
+    for section in sections():
+        _check_bounds(section, getattr(settings, section))
+    _check_dimse(settings.dimse)
+    if settings.web.query_default_limit > settings.web.query_maximum_limit:
+        raise SettingsError("web.query_default_limit: must not be above web.query_maximum_limit")
+    if not settings.archive.tenant.strip():
+        raise SettingsError("archive.tenant: must not be empty")
+
+
+def _check_bounds(name: str, section: object) -> None:
+    for item in fields(section):  # type: ignore[arg-type]
+        low, high = item.metadata.get("at_least"), item.metadata.get("at_most")
+        value = getattr(section, item.name)
+        if low is not None and value < low:
+            raise SettingsError(f"{name}.{item.name}: must be at least {low:g}, not {value}")
+        if high is not None and value > high:
+            raise SettingsError(f"{name}.{item.name}: must be at most {high:g}, not {value}")
+
+
+def _check_dimse(dimse: Dimse) -> None:
+    if not dimse.ae_titles:
+        raise SettingsError("dimse.ae_titles: name at least one")
+    for title in dimse.ae_titles:
+        _check_ae_title("dimse.ae_titles", title)
+    for number, peer in enumerate(dimse.peers, 1):
+        _check_peer(f"dimse.peers[{number}]", peer, dimse.ae_titles)
+    if dimse.tls_port and not (dimse.tls_certificate and dimse.tls_key):
+        raise SettingsError("dimse.tls_port: TLS also needs dimse.tls_certificate and dimse.tls_key")
+
+
+def _check_peer(where: str, peer: Peer, own_titles: tuple[str, ...]) -> None:
+    _check_bounds(where, peer)
+    _check_ae_title(f"{where}.ae_title", peer.ae_title)
+    for title in peer.called_ae_titles:
+        if title not in own_titles:
+            raise SettingsError(f"{where}.called_ae_titles: {title!r} is not one of dimse.ae_titles")
+    for network in peer.networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"{where}.networks: {error}") from None
+    for service in peer.services:
+        if service not in SERVICES:
+            raise SettingsError(f"{where}.services: {service!r} is none of {', '.join(SERVICES)}")
+    digits = peer.certificate_sha256.replace(":", "")
+    if digits and (len(digits) != 64 or set(digits.lower()) - set("0123456789abcdef")):
+        raise SettingsError(f"{where}.certificate_sha256: must be 64 hexadecimal digits")
+
+
+def _check_ae_title(where: str, title: str) -> None:
+    """VR AE (PS3.5 6.2): 1 to 16 characters of the default repertoire, no backslash, not only spaces."""
+    if not 1 <= len(title.strip()) <= 16 or "\\" in title or not (title.isascii() and title.isprintable()):
+        raise SettingsError(f"{where}: {title!r} is not an AE title (1 to 16 ASCII characters, no backslash)")
