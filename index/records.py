@@ -105,6 +105,21 @@ class Wanted:
     transfer_syntax_uids: tuple[str, ...] = ()
     as_stored_ok: bool = True
     lossy_ok: bool = True
+    """False: a lossy stored syntax counts only when it is named."""
+    never: frozenset[str] = frozenset()
+    """Syntaxes that must not leave even when stored so. The web passes `storage.transfer.NEVER_ON_THE_WEB`; with
+    `as_stored_ok` such objects are then made Explicit VR Little Endian."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """How an image is rendered (PS3.18 8.3.5). `window` is centre, width and VOI LUT Function."""
+
+    media_type: Literal["image/jpeg", "image/png"] = "image/jpeg"
+    quality: int = 90
+    viewport: tuple[int, int] | None = None
+    """Largest width and height in pixels; the aspect ratio is kept."""
+    window: tuple[float, float, str] | None = None
 
 
 class Level(Enum):
