@@ -1,0 +1,295 @@
+"""Objects as files in a local folder, durable when `commit` returns.
+
+A file is created under its final name with O_EXCL: no rename is needed, because its name is random and unknown to
+everybody until its row is committed. `commit` makes the content durable (fdatasync) and then the name (fsync of
+the folder, and of the folders above it the first time). Many threads that wait for the same folder share one fsync.
+"""
+
+import mmap
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from index.errors import NotFound, OutOfResources, PacsError
+from storage.keys import StoredBlob, new_key
+
+_OPEN_FILES = 256
+_FREE_SPACE_SECONDS = 1.0
+_CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class FolderStore:
+    """The object store in a folder of this machine."""
+
+    def __init__(self, root: Path, *, minimum_free_percent: float = 0.0) -> None:
+        """Creates `root` if needed. Below `minimum_free_percent` of free disk space `create` refuses."""
+        root = root.resolve()
+        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+        root.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            _fsync_folder(str(folder.parent))
+        self._root = str(root)
+        self._syncs = FolderSyncs(self._root)
+        self._files = _OpenFiles(self._root)
+        self._space = _FreeSpace(self._root, minimum_free_percent)
+
+    def new_key(self, tenant: str) -> str:
+        """A fresh key."""
+        return new_key(tenant)
+
+    def create(self, key: str) -> "FileWriter":
+        """Begin an object. Raises OutOfResources when the disk is nearly full."""
+        self._space.require()
+        return FileWriter(f"{self._root}/{key}", self._syncs)
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        """Exactly these bytes: one pread, no seek, no lock."""
+        return _pread(self._files.open(key), offset, length)
+
+    def stream(self, key: str, offset: int, length: int, block_bytes: int = 1024**2) -> Iterator[bytes]:
+        """Exactly these bytes in blocks."""
+        file = self._files.open(key)
+        return (
+            _pread(file, start, min(block_bytes, offset + length - start))
+            for start in range(offset, offset + length, block_bytes)
+        )
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove files. Not synced: a file that comes back after a power cut is an orphan and swept again."""
+        for key in keys:
+            self._files.forget(key)
+            Path(self._root, key).unlink(missing_ok=True)
+
+    def walk(self, prefix: str = "") -> Iterator[StoredBlob]:
+        """All objects below a prefix that ends in `/`, in the order of their keys."""
+        try:
+            entries = sorted(os.scandir(f"{self._root}/{prefix}"), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self.walk(f"{prefix}{entry.name}/")
+            elif entry.name.endswith(".dcm"):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                yield StoredBlob(prefix + entry.name, status.st_size, status.st_mtime)
+
+
+class FileWriter:
+    """One new file."""
+
+    __slots__ = ("_fd", "_path", "_size", "_syncs")
+
+    def __init__(self, path: str, syncs: "FolderSyncs") -> None:
+        """The file itself is made by the first write, so an object refused at once never touches the disk."""
+        self._path = path
+        self._syncs = syncs
+        self._fd = -1
+        self._size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append."""
+        if self._fd < 0:
+            self._fd = self._create()
+        rest = memoryview(data).cast("B")
+        while rest:
+            written = os.write(self._fd, rest)
+            self._size += written
+            rest = rest[written:]
+
+    def _create(self) -> int:
+        try:
+            return os.open(self._path, _CREATE_FLAGS, 0o640)
+        except FileNotFoundError:
+            Path(_parent(self._path)).mkdir(mode=0o750, parents=True, exist_ok=True)
+            return os.open(self._path, _CREATE_FLAGS, 0o640)
+
+    def view(self) -> memoryview:
+        """The file as memory: only pages that are looked at are read."""
+        return memoryview(mmap.mmap(self._fd, self._size, prot=mmap.PROT_READ) if self._size else b"")
+
+    def commit(self) -> None:
+        """Content first, then the name."""
+        if self._fd < 0:
+            self._fd = self._create()
+        os.fdatasync(self._fd)
+        self._close()
+        self._syncs.sync(_parent(self._path))
+
+    def abort(self) -> None:
+        """Remove the file if there is one."""
+        self._close()
+        Path(self._path).unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+class FolderSyncs:
+    """Makes names of new files durable, with as few fsyncs as there can be."""
+
+    def __init__(self, root: str) -> None:
+        """`root` and everything below it may be new; what is above it is taken as durable."""
+        self._root = root
+        self._lock = threading.Lock()
+        self._groups: dict[str, _Group] = {}
+        self._durable = {_parent(root)}
+
+    def sync(self, folder: str) -> None:
+        """Returns when all names that are in `folder` now would survive a power cut."""
+        with self._lock:
+            group = self._groups.setdefault(folder, _Group(self._lock))
+            group.asked += 1
+            mine = group.asked
+            while group.running and group.done < mine:
+                group.changed.wait()
+            if group.done >= mine:
+                group.check(mine)
+                return
+            group.running = True
+            covered = group.asked
+        failure: OSError | None = None
+        try:
+            self._fsync(folder)
+        except OSError as error:
+            failure = error
+        with self._lock:
+            group.finish(covered, failure)
+            if group.asked == covered:
+                del self._groups[folder]
+        if failure:
+            raise failure
+
+    def _fsync(self, folder: str) -> None:
+        """Sync a folder and, once in the life of this process, its own name in the folders above it."""
+        _fsync_folder(folder)
+        while folder not in self._durable:
+            parent = _parent(folder)
+            _fsync_folder(parent)
+            with self._lock:
+                self._durable.add(folder)
+            folder = parent
+
+
+class _Group:
+    """Threads that wait for one folder. Guarded by the lock of its owner."""
+
+    __slots__ = ("asked", "changed", "done", "failure", "failures_from", "running")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.asked = 0
+        self.done = 0
+        self.running = False
+        self.changed = threading.Condition(lock)
+        self.failure: OSError | None = None
+        self.failures_from = 0
+
+    def finish(self, covered: int, failure: OSError | None) -> None:
+        """A sync of everything asked for up to `covered` has ended."""
+        if failure:
+            self.failure = failure
+            self.failures_from = self.done + 1
+        self.done = covered
+        self.running = False
+        self.changed.notify_all()
+
+    def check(self, mine: int) -> None:
+        """After a failed fsync the kernel reports success although nothing was written: so all who shared it fail."""
+        if self.failure and mine >= self.failures_from:
+            raise OSError(self.failure.errno, self.failure.strerror)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
+
+
+def _fsync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class _File:
+    """An open file that closes itself when the last reader lets go of it."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def __del__(self) -> None:
+        try:
+            os.close(self.fd)
+        except AttributeError:
+            pass  # The file could not be opened.
+
+
+class _OpenFiles:
+    """The files read last, kept open: frames of one object are asked for one by one."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._files: dict[str, _File] = {}
+
+    def open(self, key: str) -> _File:
+        """The file of a key. Raises NotFound."""
+        file = self._files.get(key)
+        if file is None:
+            try:
+                file = _File(f"{self._root}/{key}")
+            except FileNotFoundError as error:
+                raise NotFound("The object is not in the store") from error
+            with self._lock:
+                while len(self._files) >= _OPEN_FILES:
+                    self._files.pop(next(iter(self._files)))
+                self._files[key] = file
+        return file
+
+    def forget(self, key: str) -> None:
+        """Close the file as soon as nobody reads it, or a deleted file would keep its space."""
+        with self._lock:
+            self._files.pop(key, None)
+
+
+def _pread(file: _File, offset: int, length: int) -> bytes:
+    data = os.pread(file.fd, length, offset)
+    if len(data) == length:
+        return data
+    parts = [data]
+    missing = length - len(data)
+    while missing:  # The kernel moves at most 2 GiB in one call.
+        data = os.pread(file.fd, missing, offset + length - missing)
+        if not data:
+            raise PacsError("The stored object is shorter than the index says")
+        parts.append(data)
+        missing -= len(data)
+    return b"".join(parts)
+
+
+class _FreeSpace:
+    """Refuses before the disk is full, because a full disk stops the index too."""
+
+    def __init__(self, root: str, minimum_percent: float) -> None:
+        self._root = root
+        self._minimum_percent = minimum_percent
+        self._looked = float("-inf")
+        self._percent = 100.0
+
+    def require(self) -> None:
+        """Raises OutOfResources. The disk is asked once a second."""
+        now = time.monotonic()
+        if now - self._looked > _FREE_SPACE_SECONDS:
+            status = os.statvfs(self._root)
+            self._percent = 100.0 * status.f_bavail / max(1, status.f_blocks)
+            self._looked = now
+        if self._percent < self._minimum_percent:
+            raise OutOfResources(f"Less than {self._minimum_percent:g} % of the disk is free")
