@@ -1,0 +1,5 @@
+"""`python -m pacs` is `pacs`."""
+
+from pacs.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Who is asking: everything that turns a connection into a Principal."""

@@ -1,0 +1,46 @@
+"""The only wiring: settings in, everything that serves out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.settings import Settings
+from index.catalog import Catalog
+from index.database import Database
+from index.search import Search
+from pacs.audit import AuditLog
+from storage.archive import Archive
+from storage.blobs import BlobStore, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a process needs to serve; made after the fork, closed at its end."""
+
+    settings: Settings
+    archive: Archive
+    audit: AuditLog
+    database: Database
+    catalog: Catalog
+    blobs: BlobStore
+
+    def close(self) -> None:
+        """Finish what is queued and let go of files and connections."""
+        self.database.close()
+        self.audit.close()
+
+
+def build(settings: Settings) -> Services:
+    """Build everything from the settings. Nothing is contacted before it is used."""
+    audit = AuditLog(Path(settings.log.audit_file))
+    database = Database(settings.database)
+    catalog = Catalog(database)
+    blobs = open_store(settings.storage)
+    archive = Archive(
+        catalog=catalog,
+        search=Search(database),
+        blobs=blobs,
+        archive_settings=settings.archive,
+        limits=settings.limits,
+        audit=audit,
+    )
+    return Services(settings, archive, audit, database, catalog, blobs)

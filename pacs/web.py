@@ -1,0 +1,117 @@
+"""The web process: DICOMweb and the pages behind one gate, served by uvicorn on the supervisor's socket."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import Iterator, Mapping
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Scope
+
+from config.settings import Settings
+from dicomweb.routes import routes
+from index.access import Principal
+from pacs import portal
+from pacs.auth.gate import Gate
+from pacs.auth.local import local_principal
+from pacs.bind import is_loopback
+from pacs.lifeline import Lifeline
+from pacs.services import Services, build
+from storage.archive import Archive
+
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; frame-ancestors 'self'; "
+        "base-uri 'none'; form-action 'self'",
+    ),
+)
+
+
+def application(archive: Archive, settings: Settings) -> ASGIApp:
+    """The whole ASGI application."""
+    app = Starlette(
+        routes=[
+            Route("/healthz", _healthy),
+            Mount("/dicomweb", routes=routes(archive, settings)),
+            *portal.routes(),
+        ]
+    )
+    names = [settings.web.host] if is_loopback(settings.web.host) else None
+    return Gate(app, identify=_identify(settings), host_names=names)
+
+
+def _identify(settings: Settings):  # type: ignore[no-untyped-def]
+    principals: dict[str, Principal] = {}
+
+    def identify(scope: Scope) -> Principal | None:
+        address = scope["client"][0] if scope.get("client") else ""
+        principal = principals.get(address)
+        if principal is None:
+            principal = local_principal(settings, address)
+            if len(principals) < 1024:
+                principals[address] = principal
+        return principal
+
+    return identify
+
+
+async def _healthy(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling, and with a word when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, lifeline: Lifeline) -> None:
+        super().__init__(config)
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._lifeline.ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Accept nothing new, finish what is running."""
+        self.should_exit = True
+
+
+def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Lifeline) -> None:
+    """Serve until told to stop."""
+    services: Services = build(settings)
+    config = uvicorn.Config(
+        application(services.archive, settings),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        # Requests are audited by what they did; their query strings hold patient data and are not logged.
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        headers=list(SECURITY_HEADERS),
+        backlog=1024,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.web.shutdown_seconds),
+    )
+    server = _Server(config, lifeline)
+    lifeline.on_stop(server.stop, grace_seconds=settings.web.shutdown_seconds + 2)
+    gc.freeze()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[sockets["web"]]))
+    services.close()
