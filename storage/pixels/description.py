@@ -25,6 +25,8 @@ class ImageDescription:
     number_of_frames: int
     floating: bool = False
     """Float or Double Float Pixel Data (PS3.3 C.7.6.24 and .25)."""
+    words: bool = True
+    """Pixel Data has VR OW: in big endian even single bytes stand in swapped pairs (PS3.5 7.3)."""
 
     @classmethod
     def from_json(cls, dataset: DicomJson) -> "ImageDescription":
@@ -43,6 +45,7 @@ class ImageDescription:
             planar_configuration=integer(dataset, "00280006", 0),
             number_of_frames=max(1, integer(dataset, "00280008", 1)),
             floating=floating,
+            words=dataset.get("7FE00010", {}).get("vr") != "OB",
         )
         description.check()
         return description
@@ -55,6 +58,17 @@ class ImageDescription:
             raise CannotUnderstand(f"Bits Stored {self.bits_stored} of Bits Allocated {self.bits_allocated}")
         if not 0 < self.samples_per_pixel <= 4:
             raise CannotUnderstand(f"Samples per Pixel is {self.samples_per_pixel}")
+
+    @property
+    def subsampled(self) -> bool:
+        """Native frames hold two chrominance samples for two pixels (PS3.3 C.7.6.3.1.2)."""
+        return self.photometric_interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422")
+
+    @property
+    def native_bits(self) -> int:
+        """Bits of one native frame."""
+        samples = 2 if self.subsampled else self.samples_per_pixel
+        return self.rows * self.columns * samples * self.bits_allocated
 
     @property
     def sample_bytes(self) -> int:

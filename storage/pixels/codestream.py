@@ -1,0 +1,117 @@
+"""The first bytes of compressed frames: what they claim to hold, read before any codec sees them.
+
+A code stream of a few hundred bytes may claim 65,535 x 65,535 samples and make a codec take tens of
+gigabytes. So sizes are read here, in plain Python, and compared with what the data set says.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from index.errors import CannotUnderstand
+
+
+@dataclass(frozen=True, slots=True)
+class CodeStream:
+    """What a compressed frame says about itself."""
+
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    bits: int
+    """Precision of a sample."""
+    signed: bool = False
+    process: int = 0
+    """JPEG: the second byte of the SOF marker, which names the process (ITU-T T.81 table B.1)."""
+    is_rgb: bool | None = None
+    """JPEG with three components: what its own markers say; None when they say nothing."""
+
+
+_SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+def read_jpeg(data: bytes) -> CodeStream:
+    """The frame header of a JPEG or JPEG-LS stream (ITU-T T.81 B.2.2, T.87 C.2.2). Raises CannotUnderstand."""
+    if data[:2] != b"\xff\xd8":
+        raise CannotUnderstand("A JPEG frame does not start with SOI")
+    jfif, transform = False, None
+    for marker, start, end in _segments(data):
+        if marker in _SOF:
+            return _frame_header(data, marker, start, end, is_rgb=_colour(jfif, transform))
+        if marker == 0xE0 and data[start : start + 4] == b"JFIF":
+            jfif = True
+        elif marker == 0xEE and data[start : start + 5] == b"Adobe" and end - start >= 12:
+            transform = data[start + 11]
+    raise CannotUnderstand("A JPEG frame has no frame header")
+
+
+def _segments(data: bytes) -> "list[tuple[int, int, int]]":
+    """Marker segments up to the first scan: (marker, start and end of the parameters)."""
+    found: list[tuple[int, int, int]] = []
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            raise CannotUnderstand("A JPEG frame has no marker where one must be")
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker in _STANDALONE:
+            position += 2
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        end = position + 2 + length
+        if length < 2 or end > len(data):
+            break
+        found.append((marker, position + 4, end))
+        if marker in _SOF or marker == 0xDA:
+            break
+        position = end
+    return found
+
+
+def _frame_header(data: bytes, marker: int, start: int, end: int, *, is_rgb: bool | None) -> CodeStream:
+    if end - start < 6:
+        raise CannotUnderstand("A JPEG frame header is too short")
+    bits, rows, columns, samples = struct.unpack_from(">BHHB", data, start)
+    if end - start < 6 + 3 * samples:
+        raise CannotUnderstand("A JPEG frame header is too short")
+    components = bytes(data[start + 6 : start + 6 + 3 * samples : 3])
+    if is_rgb is None and components == b"RGB":
+        is_rgb = True
+    return CodeStream(rows, columns, samples, bits, process=marker, is_rgb=is_rgb)
+
+
+def _colour(jfif: bool, transform: int | None) -> bool | None:
+    """JFIF is always YCbCr; Adobe's transform flag is 0 for RGB, 1 for YCbCr."""
+    if jfif:
+        return False
+    return None if transform is None else transform == 0
+
+
+def read_jpeg_2000(data: bytes) -> CodeStream:
+    """The SIZ segment of a JPEG 2000 or HTJ2K code stream (ITU-T T.800 A.5.1), inside a JP2 file too. Raises CannotUnderstand."""
+    start = 0 if data[:4] == b"\xff\x4f\xff\x51" else data.find(b"\xff\x4f\xff\x51")
+    if start < 0 or len(data) < start + 43:
+        raise CannotUnderstand("A JPEG 2000 frame has no SIZ segment")
+    width, height, left, top = struct.unpack_from(">IIII", data, start + 8)
+    samples = int.from_bytes(data[start + 40 : start + 42], "big")
+    if width <= left or height <= top or len(data) < start + 42 + 3 * samples:
+        raise CannotUnderstand("A JPEG 2000 SIZ segment is damaged")
+    depths = set(data[start + 42 : start + 42 + 3 * samples : 3])
+    if len(depths) != 1:
+        raise CannotUnderstand("A JPEG 2000 frame has components of different depth")
+    depth = depths.pop()
+    return CodeStream(height - top, width - left, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80))
+
+
+def check_rle(data: bytes, segments: int) -> None:
+    """Compare an RLE header (PS3.5 G.5) with the number of segments that the data set asks for. Raises CannotUnderstand."""
+    if len(data) < 64:
+        raise CannotUnderstand("An RLE frame is shorter than its header")
+    count, *offsets = struct.unpack_from("<16I", data)
+    if count != segments:
+        raise CannotUnderstand(f"An RLE frame has {count} segments, not {segments}")
+    used = offsets[:count]
+    if used != sorted(used) or used[0] < 64 or used[-1] > len(data):
+        raise CannotUnderstand("An RLE frame has damaged segment offsets")
