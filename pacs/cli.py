@@ -52,16 +52,14 @@ def _configure_logs(settings: Settings) -> None:
     configure(settings.log)
 
 
-def _supervise(settings: Settings, roles: tuple[str, ...], after: Callable[[], None] | None = None) -> None:
+def _supervise(settings: Settings, roles: tuple[str, ...], prepare: Callable[[Settings], None] | None = None) -> None:
     from pacs.supervisor import StartFailed, supervise
 
     def on_ready(sockets: Mapping[str, object]) -> None:
         click.echo(_ready_line(settings, roles, sockets))
-        if after:
-            after()
 
     try:
-        supervise(settings, roles, on_ready)
+        supervise(settings, roles, on_ready, prepare)
     except StartFailed as error:
         click.echo(f"pacs: {error}", err=True)
         sys.exit(1)
@@ -80,10 +78,13 @@ def _ready_line(settings: Settings, roles: tuple[str, ...], sockets: Mapping[str
 
 
 @main.command()
+@click.option("--demo", is_flag=True, help="Load the demo studies when the archive is empty.")
 @_with_settings
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, demo: bool) -> None:
     """Run everything: web, DIMSE listener and worker."""
-    _supervise(settings, ("web", "listener", "worker"))
+    from pacs.demo import load_demo
+
+    _supervise(settings, ("web", "listener", "worker"), load_demo if demo else None)
 
 
 @main.command()
@@ -105,6 +106,54 @@ def listener(settings: Settings) -> None:
 def worker(settings: Settings) -> None:
     """Run the background worker only."""
     _supervise(settings, ("worker",))
+
+
+@main.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--report", type=click.Path(path_type=Path), help="Write refused and ignored files here, tab separated.")
+@_with_settings
+def import_(settings: Settings, paths: tuple[Path, ...], report: Path | None) -> None:
+    """Import files, folders, zip files and DICOMDIR media.
+
+    An interrupted import goes on where it stopped when it is run again. The exit status is 1 when anything was
+    refused; files that are not DICOM and that nobody named are listed in the report, but are no reason to fail.
+    """
+    from pacs.importer import import_paths
+
+    def progress(count: int) -> "click._termui_impl.ProgressBar[int]":
+        return click.progressbar(length=count, label="Importing", show_pos=True, file=sys.stderr)
+
+    result = import_paths(settings, list(paths), progress)
+    for refusal in result.refused:
+        click.echo(f"refused  {refusal.name}: {refusal.reason}", err=True)
+    if report:
+        report.write_text("".join(line + "\n" for line in result.lines()), encoding="utf-8")
+    click.echo(result.summary())
+    sys.exit(1 if result.refused else 0)
+
+
+@main.group("config")
+def config_() -> None:
+    """The settings."""
+
+
+@config_.command("check")
+@_with_settings
+def check_config(settings: Settings) -> None:
+    """Read the settings and say what is wrong with them, or nothing."""
+    from pacs.bind import check_exposure
+
+    check_exposure(settings, web=True, dimse=True)
+    click.echo("The settings are valid.")
+
+
+@config_.command("show")
+@_with_settings
+def show_config(settings: Settings) -> None:
+    """Print the settings in force as TOML, without secrets."""
+    from config.write import to_toml
+
+    click.echo(to_toml(settings), nl=False)
 
 
 @main.group()

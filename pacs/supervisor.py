@@ -202,13 +202,37 @@ def open_sockets(settings: Settings, roles: tuple[str, ...]) -> dict[str, socket
     return sockets
 
 
-def supervise(settings: Settings, roles: tuple[str, ...], on_ready: Callable[[Sockets], None]) -> None:
-    """Run the roles until stopped. The database's schema is brought up to date before anything is served."""
+def supervise(
+    settings: Settings,
+    roles: tuple[str, ...],
+    on_ready: Callable[[Sockets], None],
+    prepare: Callable[[Settings], None] | None = None,
+) -> None:
+    """Run the roles until stopped. Before anything is served, the database's schema is brought up to date and
+    `prepare` is called, both in a child: the parent must never have an open database."""
     sockets = open_sockets(settings, roles)
     if not {"dimse", "dimse_tls"} & set(sockets):
         roles = tuple(role for role in roles if role != "listener")
     for role in roles:
         importlib.import_module(f"pacs.{role}")
-    migrations = importlib.import_module("pacs.migrations")
-    migrations.upgrade(settings.database.url)
+    _run_in_child(settings, prepare)
     Supervisor(settings, sockets, roles).run(lambda: on_ready(sockets))
+
+
+def _run_in_child(settings: Settings, prepare: Callable[[Settings], None] | None) -> None:
+    upgrade = importlib.import_module("pacs.migrations").upgrade
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            upgrade(settings.database.url)
+            if prepare:
+                prepare(settings)
+            status = 0
+        except Exception:
+            logger.exception("the archive cannot be prepared")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+    if os.waitpid(pid, 0)[1]:
+        raise StartFailed("the index or the object store cannot be used; the reason is in the log above")
