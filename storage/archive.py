@@ -4,135 +4,159 @@ Synchronous throughout; the HTTP edge calls it from its threads, the DIMSE edge 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
-from index.access import Permission, Principal, permits
+from config import settings
+from index.access import Audit, Permission, Principal, permits
+from index.catalog import Catalog
+from index.errors import PacsError
 from index.query import Query
-from index.records import Answer, InstanceKey, Origin, StoredInstance, StoreOutcome, Wanted
+from index.records import Answer, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
+from index.search import Search
+from storage import metadata, retrieve
+from storage.accesslog import AccessLog
+from storage.blobs import BlobStore
+from storage.incoming import Incoming, Intake
+from storage.ingest import Desk, ObjectIntake
+from storage.outgoing import FrameData, OpenObject
 
+__all__ = ["Archive", "FrameData", "Incoming", "Intake", "OpenObject", "RenderOptions"]
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """What the protocol already says about an object that is about to arrive.
-
-    C-STORE names class, instance and transfer syntax and sends a bare data set; STOW-RS and files
-    carry a Part 10 meta group, so all three are empty then.
-    """
-
-    transfer_syntax_uid: str = ""
-    sop_class_uid: str = ""
-    sop_instance_uid: str = ""
-    study_instance_uid: str = ""
-    """STOW-RS `POST /studies/{study}`: the data set must belong to this study."""
-
-
-class Intake(Protocol):
-    """One object on its way in. Exactly one of `finish` and `abort` ends it."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes (they are copied or written before this returns). Raises PacsError as soon as it is
-        clear that the object will be refused; the caller then drains its input and calls `finish` or `abort`."""
-
-    def finish(self) -> StoreOutcome:
-        """All bytes are here: check, make durable, index. Returns when the outcome would survive a power cut.
-        Never raises PacsError: a refusal is a StoreOutcome."""
-
-    def abort(self) -> None:
-        """The sender went away: leave nothing behind."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameData:
-    """One frame as it goes to a peer."""
-
-    number: int
-    transfer_syntax_uid: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class OpenObject:
-    """An instance ready to be sent: what syntax, how long, and its bytes in blocks."""
-
-    instance: StoredInstance
-    transfer_syntax_uid: str
-    length_bytes: int
-    blocks: Iterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class RenderOptions:
-    """How an image is rendered (PS3.18 8.3.5). `window` is centre, width and VOI LUT Function."""
-
-    media_type: Literal["image/jpeg", "image/png"] = "image/jpeg"
-    quality: int = 90
-    viewport: tuple[int, int] | None = None
-    """Largest width and height in pixels; the aspect ratio is kept."""
-    window: tuple[float, float, str] | None = None
+_NOTHING_KNOWN = Incoming()
 
 
 class Archive:
     """All access to DICOM data. Every public method is guarded; out of scope is NotFound."""
 
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        search: Search,
+        blobs: BlobStore,
+        archive_settings: settings.Archive,
+        limits: settings.Limits,
+        audit: Audit,
+    ) -> None:
+        """Wired in `pacs.services` alone."""
+        self._catalog = catalog
+        self._search = search
+        self._desk = Desk(catalog, blobs, archive_settings, limits)
+        self._shelf = retrieve.Shelf(catalog, blobs, limits)
+        self._log = AccessLog(audit)
+
     @permits(Permission.STORE)
     def intake(self, principal: Principal, /, incoming: Incoming, origin: Origin) -> Intake:
         """Begin to take in one object."""
-        raise NotImplementedError
+        return _AuditedIntake(
+            ObjectIntake(self._desk, principal.tenant, incoming, origin), principal, origin, self._log
+        )
 
     @permits(Permission.STORE)
-    def ingest(self, principal: Principal, /, source: Iterable[bytes], origin: Origin, *, incoming: Incoming = Incoming()) -> StoreOutcome:
+    def ingest(
+        self, principal: Principal, /, source: Iterable[bytes], origin: Origin, *, incoming: Incoming = _NOTHING_KNOWN
+    ) -> StoreOutcome:
         """Take in one object from an iterable of byte blocks."""
-        raise NotImplementedError
+        intake = self.intake(principal, incoming, origin)
+        try:
+            for block in source:
+                intake.write(block)
+        except PacsError:
+            return intake.finish()
+        except BaseException:
+            intake.abort()
+            raise
+        return intake.finish()
 
     @permits(Permission.QUERY)
     def search(self, principal: Principal, /, query: Query) -> Iterator[Answer]:
         """All matches, in order. Raises InvalidQuery before the first match."""
-        raise NotImplementedError
+        self._log.queried(principal, query)
+        return self._search.find(principal.scope, query)
 
     @permits(Permission.QUERY)
     def count(self, principal: Principal, /, query: Query) -> int:
         """Number of matches without limit and offset."""
-        raise NotImplementedError
+        return self._search.count(principal.scope, query)
 
     @permits(Permission.VIEW)
     def instances(
         self, principal: Principal, /, study: str, series: str | None = None, instance: str | None = None
     ) -> Sequence[StoredInstance]:
         """The instances below a study, series or instance, by series and instance number. Raises NotFound if none."""
-        raise NotImplementedError
+        found = self._catalog.members(principal.scope, study, series, instance)
+        self._log.viewed(principal, study)
+        return found
 
     @permits(Permission.VIEW)
     def matching(self, principal: Principal, /, query: Query) -> Sequence[StoredInstance]:
-        """The instances that an IMAGE, SERIES, STUDY or PATIENT level query selects (the match step of C-MOVE and C-GET)."""
-        raise NotImplementedError
+        """The instances that a query of any level selects: the match step of C-MOVE and C-GET."""
+        found = self._catalog.matching(principal.scope, query)
+        for study in dict.fromkeys(instance.key.study_instance_uid for instance in found):
+            self._log.viewed(principal, study)
+        return found
 
     @permits(Permission.VIEW)
-    def metadata(self, principal: Principal, /, study: str, series: str | None = None, instance: str | None = None) -> Sequence[bytes]:
+    def metadata(
+        self, principal: Principal, /, study: str, series: str | None = None, instance: str | None = None
+    ) -> Sequence[bytes]:
         """Each instance's metadata as UTF-8 JSON (one object each), by series and instance number. Raises NotFound."""
-        raise NotImplementedError
+        found = self._catalog.metadata(principal.scope, study, series, instance)
+        self._log.viewed(principal, study)
+        return [metadata.decompress(blob) for blob in found]
 
     @permits(Permission.VIEW)
     def open_dataset(self, principal: Principal, /, instance: StoredInstance, wanted: Wanted) -> OpenObject:
         """The encoded data set alone (no preamble, no meta group), for C-STORE sub-operations. Raises NotAcceptable."""
-        raise NotImplementedError
+        opened = retrieve.open_dataset(self._shelf, principal.scope, instance, wanted)
+        self._log.viewed(principal, instance.key.study_instance_uid)
+        return opened
 
     @permits(Permission.VIEW)
     def open_file(self, principal: Principal, /, instance: StoredInstance, wanted: Wanted) -> OpenObject:
         """The whole Part 10 file, for WADO-RS. Raises NotAcceptable."""
-        raise NotImplementedError
+        opened = retrieve.open_file(self._shelf, principal.scope, instance, wanted)
+        self._log.viewed(principal, instance.key.study_instance_uid)
+        return opened
 
     @permits(Permission.VIEW)
-    def frames(self, principal: Principal, /, key: InstanceKey, numbers: Sequence[int], wanted: Wanted) -> list[FrameData]:
+    def frames(
+        self, principal: Principal, /, key: InstanceKey, numbers: Sequence[int], wanted: Wanted
+    ) -> list[FrameData]:
         """The frames with these numbers (from 1), in the order asked. Raises NotFound, NotAcceptable."""
-        raise NotImplementedError
+        found = retrieve.frames(self._shelf, principal.scope, key, numbers, wanted)
+        self._log.viewed(principal, key.study_instance_uid)
+        return found
 
     @permits(Permission.VIEW)
     def bulkdata(self, principal: Principal, /, key: InstanceKey, path: str) -> OpenObject:
         """One bulk data value by its path in the layout. Raises NotFound."""
-        raise NotImplementedError
+        opened = retrieve.bulkdata(self._shelf, principal.scope, key, path)
+        self._log.viewed(principal, key.study_instance_uid)
+        return opened
 
     @permits(Permission.VIEW)
     def render(self, principal: Principal, /, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
-        """One frame as JPEG or PNG with the image's own modality and VOI transformation. Raises NotFound, NotAcceptable."""
-        raise NotImplementedError
+        """One frame as JPEG or PNG with the image's own transformations. Raises NotFound, NotAcceptable."""
+        picture = retrieve.picture(self._shelf, principal.scope, key, frame, options)
+        self._log.viewed(principal, key.study_instance_uid)
+        return picture
+
+
+class _AuditedIntake:
+    """An intake whose outcome is recorded."""
+
+    __slots__ = ("_inner", "_log", "_origin", "_principal", "abort", "write")
+
+    def __init__(self, inner: ObjectIntake, principal: Principal, origin: Origin, log: AccessLog) -> None:
+        self._inner = inner
+        self._principal = principal
+        self._origin = origin
+        self._log = log
+        self.write = inner.write
+        self.abort = inner.abort
+
+    def finish(self) -> StoreOutcome:
+        """Finish and record."""
+        outcome = self._inner.finish()
+        self._log.received(self._principal, self._origin, outcome)
+        return outcome

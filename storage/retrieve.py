@@ -1,0 +1,186 @@
+"""The one way out: stored objects, frames, bulk data and pictures of them.
+
+As stored, nothing here looks into DICOM: ingest noted where everything stands, so a frame is one read of
+(offset, length). Only what a peer cannot take as it is goes through `storage.pixels`.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from config import settings
+from index.access import Scope
+from index.catalog import Catalog
+from index.errors import CannotUnderstand, NotFound, TooLarge
+from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance, Wanted
+from storage import frames as frame_table
+from storage import metadata, part10, transfer
+from storage.blobs import BLOCK_BYTES, BlobStore
+from storage.outgoing import FrameData, OpenObject
+from storage.pixels import icon, recode, render
+from storage.pixels.description import StoredFrame, text
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where stored objects are found."""
+
+    catalog: Catalog
+    blobs: BlobStore
+    limits: settings.Limits
+
+
+def open_dataset(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted) -> OpenObject:
+    """The encoded data set alone. Raises NotAcceptable."""
+    plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=instance.layout.pixels is not None)
+    if plan.how != "as_stored":
+        return _in_memory(instance, plan.target, _recoded(shelf, scope, instance, plan.target))
+    offset = instance.layout.dataset_offset_bytes
+    length = instance.size_bytes - offset
+    return OpenObject(instance, plan.target, length, shelf.blobs.stream(instance.blob_key, offset, length))
+
+
+def open_file(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted) -> OpenObject:
+    """The whole Part 10 file. Raises NotAcceptable."""
+    plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=instance.layout.pixels is not None)
+    if plan.how != "as_stored":
+        meta = part10.build_meta(
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.key.sop_instance_uid,
+            transfer_syntax_uid=plan.target,
+        )
+        return _in_memory(instance, plan.target, meta, _recoded(shelf, scope, instance, plan.target))
+    blocks = shelf.blobs.stream(instance.blob_key, 0, instance.size_bytes)
+    return OpenObject(instance, plan.target, instance.size_bytes, blocks)
+
+
+def frames(shelf: Shelf, scope: Scope, key: InstanceKey, numbers: Sequence[int], wanted: Wanted) -> list[FrameData]:
+    """The frames with these numbers, in the order asked. Raises NotFound, NotAcceptable."""
+    instance = shelf.catalog.locate(scope, key)
+    _check_numbers(instance, numbers)
+    plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
+    reader = _Reader(shelf, instance)
+    if plan.how == "as_stored":
+        return [FrameData(number, plan.target, reader.frame(number)) for number in numbers]
+    dataset = _dataset(shelf, scope, key)
+    limit_bytes = shelf.limits.decoded_bytes
+    return [
+        FrameData(
+            number,
+            plan.target,
+            recode.recode_frame(reader.stored_frame(number, dataset), plan.target, limit_bytes=limit_bytes),
+        )
+        for number in numbers
+    ]
+
+
+def bulkdata(shelf: Shelf, scope: Scope, key: InstanceKey, path: str) -> OpenObject:
+    """One bulk data value as it lies in the data set. Raises NotFound."""
+    instance = shelf.catalog.locate(scope, key)
+    where = instance.layout.bulk.get(path)
+    if where is None:
+        raise NotFound("There is no such bulk data")
+    offset, length = where
+    blocks = _Reader(shelf, instance).stream(offset, length)
+    return OpenObject(instance, instance.transfer_syntax_uid, length, blocks)
+
+
+def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
+    """One frame as JPEG or PNG; what has no pixels gets a neutral picture with its modality."""
+    instance = shelf.catalog.locate(scope, key)
+    dataset = _dataset(shelf, scope, key)
+    if instance.layout.pixels is None:
+        if frame != 1:
+            raise NotFound(f"There is no frame {frame}")
+        return icon.draw(text(dataset, "00080060"), options)
+    _check_numbers(instance, (frame,))
+    stored = _Reader(shelf, instance).stored_frame(frame, dataset)
+    return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes)
+
+
+def _check_numbers(instance: StoredInstance, numbers: Sequence[int]) -> None:
+    pixels = instance.layout.pixels
+    if pixels is None:
+        raise NotFound("The instance has no frames")
+    count = pixels.number_of_frames
+    for number in numbers:
+        if not 1 <= number <= count:
+            raise NotFound(f"There is no frame {number}; the instance has {count}")
+
+
+def _dataset(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:
+    found = shelf.catalog.metadata(scope, key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid)
+    dataset: DicomJson = orjson.loads(metadata.decompress(found[0]))
+    return dataset
+
+
+def _recoded(shelf: Shelf, scope: Scope, instance: StoredInstance, target: str) -> bytes:
+    if instance.size_bytes > shelf.limits.decoded_bytes:
+        raise TooLarge("Too large to be made in another transfer syntax (limits.decoded_bytes)")
+    return recode.recode_dataset(
+        shelf.blobs.read(instance.blob_key, 0, instance.size_bytes),
+        layout=instance.layout,
+        dataset=_dataset(shelf, scope, instance.key),
+        stored_uid=instance.transfer_syntax_uid,
+        target_uid=target,
+        limits=shelf.limits,
+    )
+
+
+def _in_memory(instance: StoredInstance, target: str, *parts: bytes) -> OpenObject:
+    return OpenObject(instance, target, sum(map(len, parts)), iter(parts))
+
+
+class _Reader:
+    """Reads parts of one object by the offsets of its layout."""
+
+    __slots__ = ("_inflated", "_instance", "_shelf")
+
+    def __init__(self, shelf: Shelf, instance: StoredInstance) -> None:
+        self._shelf = shelf
+        self._instance = instance
+        self._inflated: bytes | None = None
+
+    def frame(self, number: int) -> bytes:
+        """The bytes of one frame (from 1)."""
+        pixels = self._instance.layout.pixels
+        assert pixels is not None
+        ranges = frame_table.byte_ranges(self._instance.layout, number)
+        data = self.read(*ranges[0]) if len(ranges) == 1 else b"".join(self.read(*where) for where in ranges)
+        return frame_table.cut_bits(pixels, number, data)
+
+    def stored_frame(self, number: int, dataset: DicomJson) -> StoredFrame:
+        """One frame with all that is needed to understand it."""
+        uid = self._instance.transfer_syntax_uid
+        return StoredFrame(self.frame(number), dataset, uid, number, self.bulk)
+
+    def bulk(self, path: str) -> bytes:
+        """A value that the metadata only refers to."""
+        where = self._instance.layout.bulk.get(path)
+        if where is None:
+            raise CannotUnderstand("The metadata refers to bulk data that the object does not have")
+        return self.read(*where)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes by the layout's way of counting: of a deflated object, in the inflated data set."""
+        if self._instance.layout.deflated:
+            return self._inflate()[offset : offset + length]
+        return self._shelf.blobs.read(self._instance.blob_key, offset, length)
+
+    def stream(self, offset: int, length: int) -> Iterator[bytes]:
+        """The same in blocks."""
+        if self._instance.layout.deflated:
+            data = self.read(offset, length)
+            return (data[start : start + BLOCK_BYTES] for start in range(0, length, BLOCK_BYTES))
+        return self._shelf.blobs.stream(self._instance.blob_key, offset, length)
+
+    def _inflate(self) -> bytes:
+        if self._inflated is None:
+            instance = self._instance
+            start = instance.layout.dataset_offset_bytes
+            deflated = self._shelf.blobs.read(instance.blob_key, start, instance.size_bytes - start)
+            # Its size was checked at ingest; the bound is for an object that was changed since.
+            self._inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, self._shelf.limits.inflated_bytes)
+        return self._inflated
