@@ -47,6 +47,9 @@ class BlobStore(Protocol):
     def stream(self, key: str, offset: int, length: int, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         """Exactly these bytes in blocks. NotFound is raised here and not at the first block."""
 
+    def view(self, key: str, length: int) -> memoryview:
+        """A whole object as memory, for what has to look at all of it; a large one is mapped, not loaded."""
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; a key that does not exist is no error."""
 

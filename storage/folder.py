@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from index.errors import NotFound, OutOfResources, PacsError
-from storage.keys import StoredBlob, new_key
+from storage.keys import MISSING, SHORTER, StoredBlob, new_key
 
 _OPEN_FILES = 256
 _FREE_SPACE_SECONDS = 1.0
@@ -55,6 +55,13 @@ class FolderStore:
             _pread(file, start, min(block_bytes, offset + length - start))
             for start in range(offset, offset + length, block_bytes)
         )
+
+    def view(self, key: str, length: int) -> memoryview:
+        """A whole object as memory: only pages that are looked at are read."""
+        file = self._files.open(key)
+        if os.fstat(file.fd).st_size < length:
+            raise PacsError(SHORTER)
+        return _mapped(file.fd, length)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove files. Not synced: a file that comes back after a power cut is an orphan and swept again."""
@@ -110,7 +117,7 @@ class FileWriter:
 
     def view(self) -> memoryview:
         """The file as memory: only pages that are looked at are read."""
-        return memoryview(mmap.mmap(self._fd, self._size, prot=mmap.PROT_READ) if self._size else b"")
+        return _mapped(self._fd, self._size)
 
     def commit(self) -> None:
         """Content first, then the name."""
@@ -247,7 +254,7 @@ class _OpenFiles:
             try:
                 file = _File(f"{self._root}/{key}")
             except FileNotFoundError as error:
-                raise NotFound("The object is not in the store") from error
+                raise NotFound(MISSING) from error
             with self._lock:
                 while len(self._files) >= _OPEN_FILES:
                     self._files.pop(next(iter(self._files)))
@@ -269,10 +276,14 @@ def _pread(file: _File, offset: int, length: int) -> bytes:
     while missing:  # The kernel moves at most 2 GiB in one call.
         data = os.pread(file.fd, missing, offset + length - missing)
         if not data:
-            raise PacsError("The stored object is shorter than the index says")
+            raise PacsError(SHORTER)
         parts.append(data)
         missing -= len(data)
     return b"".join(parts)
+
+
+def _mapped(fd: int, length: int) -> memoryview:
+    return memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ) if length else b"")
 
 
 class _FreeSpace:

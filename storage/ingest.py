@@ -187,10 +187,18 @@ class ObjectIntake:
             self._failure = _as_pacs_error(error)
             return self._refusal(self._failure.reason(), record.key)
         if added.status in (StoreStatus.DUPLICATE, StoreStatus.REFUSED):
-            _drop(sink)
+            self._drop_unnamed(sink)
         if added.status is StoreStatus.REFUSED:
             return self._refusal(added.reasons[0], record.key)
         return StoreOutcome(added.status, record.key, record.sop_class_uid, (*warnings, *added.reasons))
+
+    def _drop_unnamed(self, sink: ObjectSink) -> None:
+        """Remove an object that was not needed, unless a rebuild of the index has found and named it before us."""
+        try:
+            if self._desk.catalog.unknown_blobs([sink.blob_key]):
+                sink.abort()
+        except (OSError, PacsError):
+            _log.exception("Object left to the sweep", extra={"Key": sink.blob_key})
 
     def _refusal(self, reason: Reason, key: InstanceKey | None = None) -> StoreOutcome:
         """The answer when nothing was stored, with the UIDs as far as they can be believed."""
@@ -215,15 +223,10 @@ class ObjectIntake:
         sink, self._sink = self._sink, None
         self._head = bytearray()
         if sink is not None:
-            _drop(sink)
-
-
-def _drop(sink: ObjectSink) -> None:
-    """What cannot be removed now is an object without a row, as after a crash."""
-    try:
-        sink.abort()
-    except (OSError, PacsError):
-        _log.exception("Object left to the sweep", extra={"Key": sink.blob_key})
+            try:
+                sink.abort()
+            except (OSError, PacsError):
+                _log.exception("Object left to the sweep", extra={"Key": sink.blob_key})
 
 
 def _as_pacs_error(error: Exception) -> PacsError:

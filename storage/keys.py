@@ -12,6 +12,10 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 
+MISSING = "The object is not in the store"
+SHORTER = "The stored object is shorter than the index says"
+
+
 class StoredBlob(NamedTuple):
     """One object as a walk of the store meets it."""
 

@@ -15,7 +15,7 @@ from obstore.store import MemoryStore, ObjectStore, S3Store, from_url
 
 from config import settings
 from index.errors import NotFound, PacsError
-from storage.keys import StoredBlob, new_key
+from storage.keys import MISSING, SHORTER, StoredBlob, new_key
 
 _PART_BYTES = 8 * 1024**2
 _PARALLEL_PARTS = 3
@@ -67,11 +67,11 @@ class RemoteStore:
         try:
             data = bytes(obstore.get_range(self._store, key, start=offset, length=length))
         except FileNotFoundError as error:
-            raise NotFound("The object is not in the store") from error
+            raise NotFound(MISSING) from error
         except BaseError as error:
             raise PacsError("The object store cannot be read") from error
         if len(data) != length:
-            raise PacsError("The stored object is shorter than the index says")
+            raise PacsError(SHORTER)
         return data
 
     def stream(self, key: str, offset: int, length: int, block_bytes: int = 1024**2) -> Iterator[bytes]:
@@ -81,10 +81,20 @@ class RemoteStore:
         try:
             answer = obstore.get(self._store, key, options={"range": (offset, offset + length)})
         except FileNotFoundError as error:
-            raise NotFound("The object is not in the store") from error
+            raise NotFound(MISSING) from error
         except BaseError as error:
             raise PacsError("The object store cannot be read") from error
         return _blocks(answer, length, block_bytes)
+
+    def view(self, key: str, length: int) -> memoryview:
+        """A whole object as memory; a large one by way of a file in the spool folder."""
+        if length <= self._threshold:
+            return memoryview(self.read(key, 0, length))
+        with tempfile.TemporaryFile(dir=self._spool_folder) as file:
+            for block in self.stream(key, 0, length):
+                file.write(block)
+            file.flush()
+            return memoryview(mmap.mmap(file.fileno(), length, prot=mmap.PROT_READ))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; a key that does not exist is no error."""
@@ -126,7 +136,7 @@ def _blocks(answer: "obstore.GetResult", length: int, block_bytes: int) -> Itera
     except BaseError as error:
         raise PacsError("The object store cannot be read") from error
     if missing:
-        raise PacsError("The stored object is shorter than the index says")
+        raise PacsError(SHORTER)
 
 
 class SpoolWriter:

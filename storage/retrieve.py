@@ -120,7 +120,7 @@ def _recoded(shelf: Shelf, scope: Scope, instance: StoredInstance, target: str) 
     if instance.size_bytes > shelf.limits.decoded_bytes:
         raise TooLarge("Too large to be made in another transfer syntax (limits.decoded_bytes)")
     return recode.recode_dataset(
-        shelf.blobs.read(instance.blob_key, 0, instance.size_bytes),
+        shelf.blobs.view(instance.blob_key, instance.size_bytes),
         layout=instance.layout,
         dataset=_dataset(shelf, scope, instance.key),
         stored_uid=instance.transfer_syntax_uid,

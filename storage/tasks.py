@@ -1,0 +1,103 @@
+"""Long jobs over stored objects: proving that they are what was received, and rebuilding the index from them."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from config.settings import DuplicatePolicy
+from index.errors import CannotUnderstand, PacsError
+from index.records import InstanceRecord, Origin, StoredInstance, StoreStatus
+from storage import metadata, part10
+from storage.blobs import BlobStore, StoredBlob
+from storage.deletion import batches
+from storage.ingest import Desk
+from storage.keys import tenant_of
+
+_log = logging.getLogger(__name__)
+
+_HEAD_BYTES = 4096
+_RECOVERY = Origin(via="recovery", peer="", principal="recovery")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one object."""
+
+    blob_key: str
+    problem: Literal["missing", "changed", "unreadable", "superfluous"]
+    detail: str = ""
+
+
+def verify(blobs: BlobStore, instance: StoredInstance) -> Finding | None:
+    """Read an object again and compare its data set with the digest of what was received."""
+    digest = hashlib.sha256()
+    offset = instance.layout.dataset_offset_bytes
+    try:
+        for block in blobs.stream(instance.blob_key, offset, instance.size_bytes - offset):
+            digest.update(block)
+    except PacsError as error:
+        return Finding(instance.blob_key, "missing", error.detail)
+    if digest.digest() != instance.sha256:
+        return Finding(instance.blob_key, "changed", "SHA-256 of the data set differs")
+    return None
+
+
+def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] = lambda _: None) -> int:
+    """Index every object that the index lacks, in the order in which they arrived. Returns how many were added.
+
+    Objects are only read, never removed. May be stopped and started again at any time, and run beside a working
+    server: what is just being taken in is indexed once, by whoever comes first.
+    """
+    added = 0
+    for batch in batches(desk.blobs.walk(prefix)):
+        unknown = desk.catalog.unknown_blobs([blob.key for blob in batch])
+        for blob in batch:
+            if blob.key in unknown:
+                finding = _recover(desk, blob)
+                if finding is None:
+                    added += 1
+                else:
+                    _log.warning("Object not indexed", extra={"Key": blob.key, "Problem": finding.problem})
+                    report(finding)
+    return added
+
+
+def _recover(desk: Desk, blob: StoredBlob) -> Finding | None:
+    """Index one object as it lies in the store, or say why that cannot be done."""
+    # A second version of an instance was once accepted, so it must not be refused now.
+    duplicates: DuplicatePolicy = "replace" if desk.rules.duplicates == "replace" else "keep-both"
+    try:
+        record = _record(desk, blob)
+        added = desk.catalog.add(tenant_of(blob.key), record, _RECOVERY, duplicates=duplicates)
+    except PacsError as error:
+        return Finding(blob.key, "unreadable", error.detail)
+    if added.status is StoreStatus.DUPLICATE:
+        return Finding(blob.key, "superfluous", "The same data set is stored under another key")
+    return None
+
+
+def _record(desk: Desk, blob: StoredBlob) -> InstanceRecord:
+    meta = part10.MetaReader().feed(desk.blobs.read(blob.key, 0, min(_HEAD_BYTES, blob.size_bytes)))
+    if meta is None:
+        raise CannotUnderstand("Ends inside its File Meta Information")
+    view = desk.blobs.view(blob.key, blob.size_bytes)
+    scanned = part10.scan(
+        view,
+        dataset_offset=meta.length_bytes,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        limits=desk.limits,
+        bulk_threshold_bytes=desk.rules.bulk_data_threshold_bytes,
+    )
+    return InstanceRecord(
+        key=scanned.key,
+        sop_class_uid=scanned.sop_class_uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        dataset=scanned.dataset,
+        metadata=metadata.compress(scanned.dataset),
+        layout=scanned.layout,
+        blob_key=blob.key,
+        size_bytes=blob.size_bytes,
+        sha256=hashlib.sha256(view[meta.length_bytes :]).digest(),
+    )
