@@ -23,7 +23,7 @@ def _lines(section: Any) -> list[str]:
     for item in fields(section):
         value = getattr(section, item.name)
         shown = hide(value) if item.metadata["secret"] else value
-        lines.append(f"{item.name} = {_value(shown)}")
+        lines.append(f"{item.name} = {to_value(shown)}")
     return lines
 
 
@@ -34,11 +34,11 @@ def hide(value: str) -> str:
     return HIDDEN if value else ""
 
 
-def _value(value: Any) -> str:
-    """JSON's text, numbers and lists are TOML's."""
+def to_value(value: Any) -> str:
+    """One value as TOML: JSON's text, numbers and lists are the same there."""
     if is_dataclass(value):
-        inner = ", ".join(f"{item.name} = {_value(getattr(value, item.name))}" for item in fields(value))
+        inner = ", ".join(f"{item.name} = {to_value(getattr(value, item.name))}" for item in fields(value))
         return "{" + inner + "}"
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(to_value, value)) + "]"
     return json.dumps(value)

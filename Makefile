@@ -1,0 +1,43 @@
+# Everything a person or a build machine does here. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := pacs dicomweb dimse reporting storage index config
+
+.PHONY: help run test check bench docs tools clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## Start the server with a demo study and say where to go
+	@$(BIN)/pacs serve --demo
+
+test: $(READY) tools ## Run all tests (ARGS="-k dimse -x" narrows them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## Lint, format, types, import contracts, generated documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m config.reference --check docs/settings.md
+
+docs: $(READY) ## Write the generated documents anew
+	$(BIN)/python -m config.reference docs/settings.md
+
+bench: $(READY) tools ## Measure against Orthanc and the machine (ARGS="--quick")
+	@$(BIN)/python -m bench $(ARGS)
+
+tools: ## Install the programs that tests and bench need, or name them
+	@.ci/tools
+
+clean: ## Remove the virtual environment and all caches; data/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(READY): requirements.lock pyproject.toml
+	@.ci/venv $(VENV)

@@ -1,0 +1,71 @@
+"""docs/settings.md, written from `config.settings`: `python -m config.reference [--check] FILE`."""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from config.settings import Peer, Settings, sections
+from config.write import to_value
+
+HEAD = """# Settings
+
+Generated from `config/settings.py` by `make docs`; do not edit.
+
+Settings come from one TOML file (`pacs --config FILE`, the variable `PACS_CONFIG`, or `pacs.toml` in the working
+folder) and from variables named `PACS_SECTION_FIELD`, which win. Lists in variables are separated by commas, the AE
+table is JSON there. A name that does not exist is an error that tells the nearest one that does; `pacs config check`
+looks for errors, `pacs config show` prints what is in force without secrets. Relative paths start at the working
+folder.
+"""
+
+
+def reference() -> str:
+    """The whole document."""
+    kinds = get_type_hints(Settings)
+    parts = [_section(f"[{name}]", f"PACS_{name.upper()}_", kinds[name]) for name in sections()]
+    return "\n".join([HEAD, *parts, _section("[[dimse.peers]]", "", Peer)])
+
+
+def _section(title: str, prefix: str, kind: Any) -> str:
+    lines = [f"## {title}", "", kind.__doc__.splitlines()[0], ""]
+    lines += ["| setting | type | default | meaning |", "| --- | --- | --- | --- |"]
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        default = f"`{to_value(item.default)}`"
+        meaning = item.metadata["doc"] + (" Secret." if item.metadata["secret"] else "")
+        variable = f"<br>`{prefix}{item.name.upper()}`" if prefix else ""
+        bounds = _bounds(item.metadata["at_least"], item.metadata["at_most"])
+        lines.append(f"| `{item.name}`{variable} | {_type(hints[item.name])}{bounds} | {default} | {meaning} |")
+    return "\n".join([*lines, ""])
+
+
+def _type(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(hint))
+    if get_origin(hint) is tuple:
+        return "list of text" if get_args(hint)[0] is str else "list of tables"
+    return {bool: "true or false", int: "whole number", float: "number", str: "text"}[hint]
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is None:
+        return ""
+    return f", {low:g} to {high:g}" if high is not None else f", from {low:g}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the document, or say that it is stale."""
+    check = "--check" in arguments
+    path = Path(arguments[-1])
+    if not check:
+        path.write_text(reference(), encoding="utf-8")
+        return 0
+    if path.exists() and path.read_text(encoding="utf-8") == reference():
+        return 0
+    sys.stderr.write(f"{path} is stale: run `make docs`\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
