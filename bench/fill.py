@@ -1,0 +1,88 @@
+"""Fill an index with synthetic studies: `python -m bench.fill FOLDER --studies N`.
+
+Each study has one small instance. Its bytes go through the same scan and the same catalogue as an ingest, many
+threads at a time so that they share commits; only the objects themselves are not written, because queries never
+read them.
+"""
+
+import argparse
+import hashlib
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench import datasets
+from bench.queries import SEED
+from config import settings
+from index.catalog import Catalog
+from index.database import Database
+from index.records import InstanceRecord, Origin
+from pacs.migrations import upgrade
+from storage import metadata, part10
+
+_ORIGIN = Origin("import", "bench", "bench")
+_TENANT = settings.Archive().tenant
+_THREADS = 64
+_BATCH = 50
+
+
+def fill(folder: Path, studies: int, *, seed: str) -> None:
+    """Make `folder/index.sqlite` with this many studies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    where = settings.Database(url=f"sqlite:///{folder / 'index.sqlite'}", synchronous="NORMAL")
+    upgrade(where)
+    database = Database(where)
+    catalog = Catalog(database)
+
+    def add(numbers: tuple[int, ...]) -> None:
+        for number in numbers:
+            catalog.add(_TENANT, record(seed, number), _ORIGIN, duplicates="refuse")
+
+    batches = _batches(studies)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(add, batches):
+            pass
+    database.close()
+
+
+def _batches(studies: int) -> list[tuple[int, ...]]:
+    numbers = iter(range(studies))
+    return [batch for _ in range(0, studies, _BATCH) if (batch := tuple(itertools.islice(numbers, _BATCH)))]
+
+
+def record(seed: str, number: int) -> InstanceRecord:
+    """What ingest would keep of the one instance of a study."""
+    encoded = datasets.encode("tiny", datasets.study(seed, number), 1)
+    reader = part10.MetaReader()
+    meta = reader.feed(encoded)
+    assert meta is not None
+    scanned = part10.scan(
+        memoryview(encoded),
+        dataset_offset=meta.length_bytes,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        limits=settings.Limits(),
+        bulk_threshold_bytes=settings.Archive().bulk_data_threshold_bytes,
+    )
+    return InstanceRecord(
+        key=scanned.key,
+        sop_class_uid=scanned.sop_class_uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        dataset=scanned.dataset,
+        metadata=metadata.compress(scanned.dataset),
+        layout=scanned.layout,
+        blob_key=f"{_TENANT}/bench/{number:012d}",
+        size_bytes=len(encoded),
+        sha256=hashlib.sha256(encoded[meta.length_bytes :]).digest(),
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench.fill", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder that gets index.sqlite")
+    parser.add_argument("--studies", type=int, default=10_000, metavar="N")
+    given = parser.parse_args()
+    started = time.perf_counter()
+    fill(given.folder, given.studies, seed=SEED)
+    seconds = time.perf_counter() - started
+    print(f"{given.studies} studies in {seconds:.1f} s: {given.studies / seconds:.0f}/s")
