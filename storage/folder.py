@@ -9,7 +9,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from index.errors import NotFound, OutOfResources, PacsError
@@ -18,6 +18,15 @@ from storage.keys import MISSING, SHORTER, StoredBlob, new_key
 _OPEN_FILES = 256
 _FREE_SPACE_SECONDS = 1.0
 _CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def fsync_folder(folder: str) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class FolderStore:
@@ -29,7 +38,7 @@ class FolderStore:
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         root.mkdir(parents=True, exist_ok=True)
         for folder in missing:
-            _fsync_folder(str(folder.parent))
+            fsync_folder(str(folder.parent))
         self._root = str(root)
         self._syncs = FolderSyncs(self._root)
         self._files = _OpenFiles(self._root)
@@ -141,9 +150,9 @@ class FileWriter:
 class FolderSyncs:
     """Makes names of new files durable, with as few fsyncs as there can be."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, fsync: Callable[[str], None] = fsync_folder) -> None:
         """`root` and everything below it may be new; what is above it is taken as durable."""
-        self._root = root
+        self._fsync_folder = fsync
         self._lock = threading.Lock()
         self._groups: dict[str, _Group] = {}
         self._durable = {_parent(root)}
@@ -175,10 +184,10 @@ class FolderSyncs:
 
     def _fsync(self, folder: str) -> None:
         """Sync a folder and, once in the life of this process, its own name in the folders above it."""
-        _fsync_folder(folder)
+        self._fsync_folder(folder)
         while folder not in self._durable:
             parent = _parent(folder)
-            _fsync_folder(parent)
+            self._fsync_folder(parent)
             with self._lock:
                 self._durable.add(folder)
             folder = parent
@@ -214,14 +223,6 @@ class _Group:
 
 def _parent(path: str) -> str:
     return path.rpartition("/")[0] or "/"
-
-
-def _fsync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class _File:

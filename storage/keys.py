@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-
 MISSING = "The object is not in the store"
 SHORTER = "The stored object is shorter than the index says"
 
