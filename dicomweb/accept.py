@@ -1,0 +1,222 @@
+"""Which representation a client gets: the Accept header against one table per resource (PS3.18 8.3.3, 8.7).
+
+Pure functions. A header is parsed into ranges, best first; every range is compared with the offers
+of the resource; what is left is the list of choices, best first. Two habits of DICOMweb make this
+more than RFC 9110: `multipart/related` hides the real media type in its `type` parameter, and
+`transfer-syntax` says how the pixels shall be encoded, where `*` means "as you have it".
+
+A range without `transfer-syntax` asks for the default of its media type, which is Explicit VR
+Little Endian for application/dicom and application/octet-stream (PS3.18 8.7.3).
+"""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final, Literal
+
+from index.errors import NotAcceptable
+from storage.syntaxes import EXPLICIT_LITTLE, KNOWN
+from storage.transfer import NEVER_ON_THE_WEB, OCTET_STREAM, syntaxes_of
+
+Packaging = Literal["single", "multipart"]
+
+_MOST_CHARACTERS = 4096
+_MOST_RANGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A representation that a resource has."""
+
+    media_type: str
+    packaging: Packaging = "single"
+    default: tuple[str, ...] = ()
+    """Transfer syntaxes meant when the client names none, best first."""
+    allowed: frozenset[str] | None = None
+    """Transfer syntaxes that may be named; None allows any."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the media type that clients still use."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRange:
+    """One item of an Accept header. For multipart, `media_type` is that of the parts."""
+
+    media_type: str
+    packaging: Packaging | None
+    """None: `*/*`, which takes either."""
+    transfer_syntax: str
+    """A UID, `*`, or empty when the client named none."""
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A representation that the client takes and the resource has."""
+
+    media_type: str
+    packaging: Packaging
+    transfer_syntax_uids: tuple[str, ...] = ()
+    """Best first; empty when anything will do."""
+    fallback: bool = False
+    """True when the stored form is better than a refusal, because the client did not insist on these syntaxes."""
+
+    @property
+    def as_stored_ok(self) -> bool:
+        """True when any transfer syntax will do."""
+        return not self.transfer_syntax_uids
+
+
+_PIXEL_TYPES: Final = (
+    ("image/jpeg", ()),
+    ("image/dicom-rle", ("image/x-dicom-rle",)),
+    ("image/jls", ("image/x-jls",)),
+    ("image/jp2", ()),
+    ("image/jpx", ()),
+    ("image/jphc", ()),
+    ("image/jxl", ()),
+    ("video/mpeg2", ("video/mpeg",)),
+    ("video/mp4", ()),
+)
+
+
+def _pixel_offers() -> tuple[Offer, ...]:
+    """Media types of frames (PS3.18 8.7.3.3.2), first all in multipart, then all as single parts."""
+    offers = [Offer(OCTET_STREAM, "multipart", (EXPLICIT_LITTLE,))]
+    for name, aliases in _PIXEL_TYPES:
+        uids = syntaxes_of(name)
+        offers.append(Offer(name, "multipart", uids, frozenset(uids), aliases))
+    return (*offers, *(replace(offer, packaging="single") for offer in offers))
+
+
+_DICOM_SYNTAXES = frozenset(KNOWN) - NEVER_ON_THE_WEB
+
+# What each resource has; the first offer is its default.
+JSON: Final = (Offer("application/dicom+json"), Offer("application/json"))
+OBJECTS: Final = (Offer("application/dicom", "multipart", (EXPLICIT_LITTLE,), _DICOM_SYNTAXES),)
+OBJECT: Final = (*OBJECTS, Offer("application/dicom", "single", (EXPLICIT_LITTLE,), _DICOM_SYNTAXES))
+FRAMES: Final = _pixel_offers()
+BULK: Final = (Offer(OCTET_STREAM), Offer(OCTET_STREAM, "multipart"))
+IMAGE: Final = (Offer("image/jpeg", aliases=("image/jpg",)), Offer("image/png"))
+DOCUMENT: Final = (Offer("application/pdf"),)
+
+
+# Commas and semicolons inside quotes do not separate; a backslash escapes one character (RFC 9110 5.6.4).
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ITEM = re.compile(rf'(?:[^,"]|{_QUOTED}|")+')
+_PARAMETER = re.compile(rf';\s*([^\s=;"]+)\s*(?:=\s*({_QUOTED}|[^\s;"]*))?')
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """The parameters of a media type by lower-case name; values may be quoted or bare. The first of a name counts."""
+    found: dict[str, str] = {}
+    for name, value in _PARAMETER.findall(text):
+        if value.startswith('"'):
+            value = _ESCAPED.sub(r"\1", value[1:-1])
+        found.setdefault(name.lower(), value.strip())
+    return found
+
+
+def _quality(text: str) -> float:
+    try:
+        quality = float(text or 1)
+    except ValueError:
+        return 0.0
+    return min(quality, 1.0) if quality > 0 else 0.0
+
+
+def _parse_range(item: str) -> MediaRange | None:
+    head, _, tail = item.partition(";")
+    media_type = head.strip().lower()
+    parameters = parse_parameters(";" + tail)
+    if media_type == "*":
+        media_type = "*/*"
+    if "/" not in media_type:
+        return None
+    packaging: Packaging | None = "single"
+    if media_type.startswith("multipart/"):
+        if media_type not in ("multipart/related", "multipart/*"):
+            return None
+        media_type, packaging = parameters.get("type", "*/*").lower() or "*/*", "multipart"
+    elif media_type == "*/*":
+        packaging = None
+    if media_type.endswith("/"):
+        media_type += "*"
+    syntax = parameters.get("transfer-syntax", "")
+    return MediaRange(media_type, packaging, syntax, _quality(parameters.get("q", "")))
+
+
+def parse(header: str) -> list[MediaRange]:
+    """The ranges of an Accept header, best first; what cannot be read is passed over."""
+    if len(header) > _MOST_CHARACTERS:
+        raise NotAcceptable(f"Accept is longer than {_MOST_CHARACTERS} characters")
+    items = _ITEM.findall(header)[:_MOST_RANGES]
+    ranges = [found for item in items if item.strip() and (found := _parse_range(item))]
+    return sorted(ranges, key=lambda found: -found.quality)
+
+
+def _specificity(wanted: MediaRange, offer: Offer) -> int:
+    """0 when the range does not cover the offer, else more for a more exact range."""
+    if wanted.packaging is not None and wanted.packaging != offer.packaging:
+        return 0
+    if wanted.media_type == offer.media_type or wanted.media_type in offer.aliases:
+        return 3
+    if wanted.media_type == "*/*":
+        return 1
+    kind, _, subtype = wanted.media_type.partition("/")
+    return 2 if subtype == "*" and offer.media_type.startswith(f"{kind}/") else 0
+
+
+def _choice(wanted: MediaRange, offer: Offer) -> Choice | None:
+    if wanted.transfer_syntax == "*" or not offer.default:
+        return Choice(offer.media_type, offer.packaging)
+    if not wanted.transfer_syntax:
+        # A study with one video must not be a refusal as a whole: what has no default form goes out as it is.
+        fallback = wanted.media_type == "*/*" or offer.media_type == "application/dicom"
+        return Choice(offer.media_type, offer.packaging, offer.default, fallback)
+    if wanted.transfer_syntax in NEVER_ON_THE_WEB:
+        return None
+    if offer.allowed is not None and wanted.transfer_syntax not in offer.allowed:
+        return None
+    return Choice(offer.media_type, offer.packaging, (wanted.transfer_syntax,))
+
+
+def _describe(offer: Offer) -> str:
+    if offer.packaging == "multipart":
+        return f'multipart/related; type="{offer.media_type}"'
+    return offer.media_type
+
+
+@lru_cache(maxsize=512)
+def choose(header: str, offers: tuple[Offer, ...]) -> tuple[Choice, ...]:
+    """What to answer, best first; never empty. Raises NotAcceptable that names what exists.
+
+    Remembered, because clients send the same few headers thousands of times.
+    """
+    ranges = parse(header) if header.strip() else [MediaRange("*/*", None, "", 1.0)]
+    choices: dict[Choice, None] = {}
+    for wanted in ranges:
+        for offer in offers:
+            rank = _specificity(wanted, offer)
+            # The most exact range decides about an offer: `*/*` must not bring back what `image/png;q=0` excludes.
+            if not rank or any(_specificity(other, offer) > rank for other in ranges) or wanted.quality == 0:
+                continue
+            if choice := _choice(wanted, offer):
+                choices.setdefault(choice)
+                if wanted.media_type == "*/*":
+                    break  # No preference: the first offer is the default of the resource.
+    if not choices:
+        raise NotAcceptable("Available: " + ", ".join(map(_describe, offers)))
+    return tuple(choices)
+
+
+_LOST_PLUS = re.compile(r"(?<=/dicom) (?=json|xml)")
+
+
+def accept_of(header: str, parameter: str | None) -> str:
+    """The Accept text that counts: the `accept` query parameter goes before the header (PS3.18 8.3.3.1).
+
+    An unescaped plus of `application/dicom+json` arrives as a space.
+    """
+    return _LOST_PLUS.sub("+", parameter) if parameter else header

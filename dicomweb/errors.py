@@ -1,0 +1,61 @@
+"""Every refusal in one shape: `{"error": {"status", "code", "message"}}`.
+
+`code` is the keyword of the HTTP status for programs, `message` a sentence for people. Neither ever
+holds patient data: messages of PacsError are written for the peer, and anything unexpected is only logged.
+"""
+
+from http import HTTPStatus
+
+import orjson
+
+from dicomweb.replies import Headers, Reply
+from index.errors import PacsError
+
+
+class BadRequest(PacsError):
+    """The request cannot be understood."""
+
+    http_status = 400
+
+
+class Unauthenticated(PacsError):
+    """Nobody is logged in."""
+
+    http_status = 401
+
+
+class MethodNotAllowed(PacsError):
+    """The resource has no such method."""
+
+    http_status = 405
+
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__("Allowed: " + ", ".join(allowed))
+        self.allowed = allowed
+
+
+class RangeNotSatisfiable(PacsError):
+    """The range lies outside the resource."""
+
+    http_status = 416
+
+
+class UnsupportedMediaType(PacsError):
+    """The body has a media type that cannot be stored."""
+
+    http_status = 415
+
+
+def error_reply(status: int, message: str, headers: Headers = ()) -> Reply:
+    """The answer for a refusal."""
+    code = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    body = orjson.dumps({"error": {"status": status, "code": code, "message": message}})
+    return Reply(status, ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), *headers), body)
+
+
+def reply_to(error: PacsError) -> Reply:
+    """The answer for an error of the tree."""
+    headers: Headers = ()
+    if isinstance(error, MethodNotAllowed):
+        headers = ((b"allow", ", ".join(error.allowed).encode()),)
+    return error_reply(error.http_status, error.detail, headers)

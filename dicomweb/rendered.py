@@ -1,0 +1,183 @@
+"""Rendered images and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5).
+
+A document is its own rendering: the PDF of an encapsulated document leaves as it was put in.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dicomweb.accept import DOCUMENT, IMAGE, Choice
+from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
+from dicomweb.edge import Call
+from dicomweb.errors import BadRequest
+from dicomweb.frames import frame_numbers, instance_key, locate, partial_reply
+from dicomweb.replies import Reply, StreamReply
+from index.errors import NotAcceptable, NotFound
+from index.records import RenderOptions, StoredInstance
+
+_FUNCTIONS: Final = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
+_ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
+_ENCAPSULATED_DOCUMENT: Final = "00420011"
+_MOST_PIXELS: Final = 16384
+_THUMBNAIL_PIXELS: Final = 256
+_UNSUPPORTED: Final = ("annotation", "iccprofile")
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        numbers = [float(item) for item in text.split(",")]
+    except ValueError as exc:
+        raise BadRequest(f"{name} needs numbers separated by commas") from exc
+    if any(abs(number) > 1e9 or number != number for number in numbers):
+        raise BadRequest(f"A number of {name} is out of range")
+    return numbers
+
+
+def parse_viewport(text: str) -> tuple[int, int]:
+    """`viewport=width,height`: the largest size of the picture (PS3.18 8.3.5.1.3)."""
+    numbers = _numbers("viewport", text)
+    if len(numbers) == 6:
+        raise BadRequest("viewport with a region of the source image is not supported: give width,height")
+    if len(numbers) != 2 or not all(1 <= number <= _MOST_PIXELS for number in numbers):
+        raise BadRequest(f"viewport is width,height, each from 1 to {_MOST_PIXELS}")
+    return int(numbers[0]), int(numbers[1])
+
+
+def parse_window(text: str) -> tuple[float, float, str]:
+    """`window=centre,width,function` (PS3.18 8.3.5.1.4); a missing function is linear."""
+    parts = text.split(",")
+    function = _FUNCTIONS.get(parts[2].strip().lower() if len(parts) == 3 else "linear")
+    if len(parts) not in (2, 3) or function is None:
+        raise BadRequest("window is centre,width,function; functions are linear, linear-exact, sigmoid")
+    centre, width = _numbers("window", ",".join(parts[:2]))
+    if width <= 0 or (function == "LINEAR" and width < 1):
+        raise BadRequest("The width of a window is positive, and at least 1 for linear")
+    return centre, width, function
+
+
+def parse_quality(text: str) -> int:
+    """`quality=1..100` of a JPEG (PS3.18 8.3.5.1.2)."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 100):
+        raise BadRequest("quality is a whole number from 1 to 100")
+    return int(text)
+
+
+def render_options(parameters: Mapping[str, str], media_type: str, *, thumbnail: bool = False) -> RenderOptions:
+    """The options that the query parameters name. Raises BadRequest."""
+    viewport = parameters.get("viewport")
+    window = parameters.get("window")
+    return RenderOptions(
+        media_type="image/png" if media_type == "image/png" else "image/jpeg",
+        quality=parse_quality(parameters.get("quality", "75" if thumbnail else "90")),
+        viewport=parse_viewport(viewport) if viewport else (_THUMBNAIL_PIXELS,) * 2 if thumbnail else None,
+        window=parse_window(window) if window else None,
+    )
+
+
+def _warnings(parameters: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+    ignored = ", ".join(name for name in _UNSUPPORTED if name in parameters)
+    return ((b"warning", f'299 dicomweb "Not supported and ignored: {ignored}"'.encode()),) if ignored else ()
+
+
+def _picture(call: Call, instance: StoredInstance, number: int, options: RenderOptions, tag: str) -> bytes | None:
+    """The picture, None when the client has it already."""
+    if not_modified(call, tag, ()):
+        return None
+    return call.archive.render(call.principal, instance.key, number, options)
+
+
+async def _reply(call: Call, instance: StoredInstance, number: int, options: RenderOptions, growing: bool) -> Reply:
+    tag = entity_tag((instance,), number, options)
+    caching = growing_headers(tag) if growing else instance_headers(call, tag)
+    picture = await call.run(_picture, call, instance, number, options, tag)
+    if picture is None:
+        return Reply(304, caching)
+    warnings = _warnings(dict(call.query()))
+    return Reply(200, ((b"content-type", options.media_type.encode()), *caching, *warnings), picture)
+
+
+async def _render(call: Call, number: int | None, *, thumbnail: bool) -> Reply | StreamReply:
+    instance = await call.run(locate, call, instance_key(call))
+    if instance.sop_class_uid == _ENCAPSULATED_PDF and not thumbnail:
+        return await _document(call, instance)
+    options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=thumbnail)
+    frames = _number_of_frames(instance)
+    if frames == 0 or (number or 1) > frames:
+        raise NotFound("The instance has no such frame")
+    chosen = number or ((frames + 1) // 2 if thumbnail else 1)
+    return await _reply(call, instance, chosen, options, growing=False)
+
+
+def _image_choice(call: Call) -> Choice:
+    return call.choices(IMAGE)[0]
+
+
+async def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
+    call.choices(DOCUMENT)
+    opened = await call.run(call.archive.bulkdata, call.principal, instance.key, _ENCAPSULATED_DOCUMENT)
+    tag = entity_tag((instance,), "document")
+    caching = instance_headers(call, tag)
+    return not_modified(call, tag, caching) or partial_reply(call, opened, "application/pdf", caching)
+
+
+def _number_of_frames(instance: StoredInstance) -> int:
+    return instance.layout.pixels.number_of_frames if instance.layout.pixels else 0
+
+
+async def render_instance(call: Call) -> Reply | StreamReply:
+    """An instance as a picture: its first frame, or the document in it."""
+    return await _render(call, None, thumbnail=False)
+
+
+async def render_frames(call: Call) -> Reply | StreamReply:
+    """One frame as a picture."""
+    return await _render(call, _one_frame(call), thumbnail=False)
+
+
+async def instance_thumbnail(call: Call) -> Reply | StreamReply:
+    """A small picture of an instance: its middle frame."""
+    return await _render(call, None, thumbnail=True)
+
+
+async def frame_thumbnail(call: Call) -> Reply | StreamReply:
+    """A small picture of one frame."""
+    return await _render(call, _one_frame(call), thumbnail=True)
+
+
+def _one_frame(call: Call) -> int:
+    numbers = frame_numbers(call.scope["path_params"]["frames"])
+    if len(numbers) != 1:
+        raise NotAcceptable("Several frames cannot be one picture: ask for one at a time")
+    return numbers[0]
+
+
+def representative(instances: Sequence[StoredInstance]) -> StoredInstance | None:
+    """The instance that shows best what a series holds: the middle one of its images."""
+    images = [instance for instance in instances if _number_of_frames(instance)]
+    return images[len(images) // 2] if images else None
+
+
+def _first_series(instances: Sequence[StoredInstance]) -> list[StoredInstance]:
+    """The images of the first series that has any."""
+    images = [instance for instance in instances if _number_of_frames(instance)]
+    first = {image.key.series_instance_uid for image in images[:1]}
+    return [image for image in images if image.key.series_instance_uid in first]
+
+
+async def _group_thumbnail(call: Call, uids: tuple[str, ...]) -> Reply:
+    options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=True)
+    instances = await call.run(call.archive.instances, call.principal, *uids)
+    chosen = representative(_first_series(instances))
+    if chosen is None:
+        raise NotFound("There is no image to show")
+    return await _reply(call, chosen, (_number_of_frames(chosen) + 1) // 2, options, growing=True)
+
+
+async def series_thumbnail(call: Call) -> Reply:
+    """A small picture of a series: its middle image."""
+    return await _group_thumbnail(call, (call.uid("study"), call.uid("series")))
+
+
+async def study_thumbnail(call: Call) -> Reply:
+    """A small picture of a study: the middle image of its first series with images."""
+    return await _group_thumbnail(call, (call.uid("study"),))

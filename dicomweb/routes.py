@@ -1,0 +1,62 @@
+"""The resources of the service and what answers them; mounted under `/dicomweb`.
+
+The order is that of frequency, because routes are tried one after the other.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+
+from config.settings import Settings
+from dicomweb import frames, qido, rendered, stow, wado
+from dicomweb.edge import Call, Endpoint, Handler, Web
+from dicomweb.replies import Reply
+from index.errors import NotFound
+from storage.archive import Archive
+
+_STUDY: Final = "/studies/{study}"
+_SERIES: Final = _STUDY + "/series/{series}"
+_INSTANCE: Final = _SERIES + "/instances/{instance}"
+
+RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
+    (_INSTANCE + "/frames/{frames}", {"GET": frames.retrieve_frames}),
+    (_SERIES + "/metadata", {"GET": wado.retrieve_series_metadata}),
+    ("/studies", {"GET": qido.search_studies, "POST": stow.store}),
+    (_INSTANCE + "/metadata", {"GET": wado.retrieve_instance_metadata}),
+    (_INSTANCE, {"GET": wado.retrieve_instance}),
+    (_STUDY + "/series", {"GET": qido.search_series_of_study}),
+    (_SERIES + "/instances", {"GET": qido.search_instances_of_series}),
+    (_SERIES + "/thumbnail", {"GET": rendered.series_thumbnail}),
+    (_INSTANCE + "/thumbnail", {"GET": rendered.instance_thumbnail}),
+    (_INSTANCE + "/frames/{frames}/thumbnail", {"GET": rendered.frame_thumbnail}),
+    (_INSTANCE + "/rendered", {"GET": rendered.render_instance}),
+    (_INSTANCE + "/frames/{frames}/rendered", {"GET": rendered.render_frames}),
+    (_INSTANCE + "/bulkdata/{path:path}", {"GET": frames.retrieve_bulkdata}),
+    (_SERIES, {"GET": wado.retrieve_series}),
+    (_STUDY, {"GET": wado.retrieve_study, "POST": stow.store}),
+    (_STUDY + "/metadata", {"GET": wado.retrieve_study_metadata}),
+    (_STUDY + "/instances", {"GET": qido.search_instances_of_study}),
+    (_STUDY + "/thumbnail", {"GET": rendered.study_thumbnail}),
+    ("/series", {"GET": qido.search_series}),
+    ("/instances", {"GET": qido.search_instances}),
+    ("/series/{series}/instances", {"GET": qido.search_instances_of_any_series}),
+)
+
+
+async def _nothing(_call: Call) -> Reply:
+    raise NotFound
+
+
+def routes(archive: Archive, settings: Settings) -> list[BaseRoute]:
+    """All routes of the service. `request.state.principal` is the caller's Principal, set by a middleware."""
+    web = Web(
+        archive,
+        settings,
+        readers=ThreadPoolExecutor(settings.web.threads, "web-read"),
+        writers=ThreadPoolExecutor(settings.web.threads, "web-store"),
+    )
+    found: list[BaseRoute] = [Route(path, Endpoint(web, handlers)) for path, handlers in RESOURCES]
+    # Methods are refused by the endpoints and what is left by this one, so that every error has the same shape.
+    rest = Endpoint(web, dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _nothing))
+    return [*found, Route("/{rest:path}", rest, include_in_schema=False)]

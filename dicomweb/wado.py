@@ -1,0 +1,148 @@
+"""WADO-RS: studies, series, instances and their metadata (PS3.18 10.4).
+
+Nothing is parsed here. Metadata was made at ingest and is joined; objects leave as they are stored whenever the
+client takes them so, with a Content-Length that is known before the first byte is read.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from dicomweb.accept import JSON, OBJECT, OBJECTS, Choice
+from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
+from dicomweb.edge import Call
+from dicomweb.multipart import PART_TAIL, closing, message_type, new_boundary, part_head
+from dicomweb.replies import Reply, StreamReply
+from index.errors import NotAcceptable
+from index.records import StoredInstance, Wanted
+from storage.transfer import NEVER_ON_THE_WEB, plan
+
+_ANYTHING = Wanted(never=NEVER_ON_THE_WEB)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """One instance and how it leaves."""
+
+    instance: StoredInstance
+    wanted: Wanted
+    transfer_syntax_uid: str
+    length_bytes: int | None
+    """None when it has to be converted: the length is known only afterwards."""
+
+
+def wanted_of(choice: Choice) -> Wanted:
+    """What the archive has to make for this choice."""
+    if choice.as_stored_ok:
+        return _ANYTHING
+    return Wanted(choice.transfer_syntax_uids, as_stored_ok=False, never=NEVER_ON_THE_WEB)
+
+
+def _pack(instance: StoredInstance, choice: Choice) -> _Parcel:
+    """Decide how an instance leaves. Raises NotAcceptable."""
+    wanted = wanted_of(choice)
+    is_image = instance.layout.pixels is not None
+    try:
+        way = plan(instance.transfer_syntax_uid, wanted, is_image=is_image)
+    except NotAcceptable:
+        if not choice.fallback:
+            raise
+        wanted = _ANYTHING
+        way = plan(instance.transfer_syntax_uid, wanted, is_image=is_image)
+    length = instance.size_bytes if way.how == "as_stored" else None
+    return _Parcel(instance, wanted, way.target, length)
+
+
+def _pack_all(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> tuple[Choice, list[_Parcel]]:
+    """The instances in the first representation that all of them have. Raises NotFound, NotAcceptable."""
+    instances = call.archive.instances(call.principal, *uids)
+    refusal = NotAcceptable()
+    for choice in choices:
+        try:
+            return choice, [_pack(instance, choice) for instance in instances]
+        except NotAcceptable as error:
+            refusal = error
+    raise refusal
+
+
+def _file(call: Call, parcel: _Parcel) -> Generator[bytes, None, None]:
+    yield from call.archive.open_file(call.principal, parcel.instance, parcel.wanted).blocks
+
+
+def _message(call: Call, parcels: Sequence[_Parcel], boundary: str) -> Generator[bytes, None, None]:
+    for parcel in parcels:
+        yield part_head(boundary, _part_type(parcel))
+        yield from call.archive.open_file(call.principal, parcel.instance, parcel.wanted).blocks
+        yield PART_TAIL
+    yield closing(boundary)
+
+
+def _part_type(parcel: _Parcel) -> str:
+    return f"application/dicom; transfer-syntax={parcel.transfer_syntax_uid}"
+
+
+def _message_bytes(parcels: Sequence[_Parcel], boundary: str) -> int | None:
+    """Length of the whole message, None when a part has to be converted first."""
+    total = len(closing(boundary))
+    for parcel in parcels:
+        if parcel.length_bytes is None:
+            return None
+        total += len(part_head(boundary, _part_type(parcel))) + parcel.length_bytes + len(PART_TAIL)
+    return total
+
+
+async def _retrieve(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
+    choice, parcels = await call.run(_pack_all, call, uids, choices)
+    tag = entity_tag(
+        (parcel.instance for parcel in parcels), choice.packaging, [p.transfer_syntax_uid for p in parcels]
+    )
+    caching = instance_headers(call, tag) if len(uids) == 3 else growing_headers(tag)
+    if unchanged := not_modified(call, tag, caching):
+        return unchanged
+    if choice.packaging == "single":
+        (parcel,) = parcels
+        kind = (b"content-type", _part_type(parcel).encode())
+        return StreamReply(200, (kind, *caching), _file(call, parcel), call.web.readers, parcel.length_bytes)
+    boundary = new_boundary()
+    kind = (b"content-type", message_type(boundary, "application/dicom").encode())
+    blocks = _message(call, parcels, boundary)
+    return StreamReply(200, (kind, *caching), blocks, call.web.readers, _message_bytes(parcels, boundary))
+
+
+async def retrieve_study(call: Call) -> Reply | StreamReply:
+    """All instances of a study."""
+    return await _retrieve(call, (call.uid("study"),), call.choices(OBJECTS))
+
+
+async def retrieve_series(call: Call) -> Reply | StreamReply:
+    """All instances of a series."""
+    return await _retrieve(call, (call.uid("study"), call.uid("series")), call.choices(OBJECTS))
+
+
+async def retrieve_instance(call: Call) -> Reply | StreamReply:
+    """One instance, in one part or as it is."""
+    return await _retrieve(call, (call.uid("study"), call.uid("series"), call.uid("instance")), call.choices(OBJECT))
+
+
+def _metadata(call: Call, uids: tuple[str, ...]) -> bytes:
+    return b"[" + b",".join(call.archive.metadata(call.principal, *uids)) + b"]"
+
+
+async def _retrieve_metadata(call: Call, *names: str) -> Reply:
+    choice = call.choices(JSON)[0]
+    body = await call.run(_metadata, call, tuple(call.uid(name) for name in names))
+    return Reply(200, ((b"content-type", choice.media_type.encode()), *growing_headers()), body)
+
+
+async def retrieve_study_metadata(call: Call) -> Reply:
+    """The data sets of a study without bulk data."""
+    return await _retrieve_metadata(call, "study")
+
+
+async def retrieve_series_metadata(call: Call) -> Reply:
+    """The data sets of a series without bulk data."""
+    return await _retrieve_metadata(call, "study", "series")
+
+
+async def retrieve_instance_metadata(call: Call) -> Reply:
+    """The data set of an instance without bulk data."""
+    return await _retrieve_metadata(call, "study", "series", "instance")
