@@ -80,7 +80,7 @@ class ObjectIntake:
             except Exception as error:  # Whatever it is, nothing may stay behind.
                 self._fail(error)
             else:
-                return self._index(sink, record, scanned.warnings)
+                return self._index(record, scanned.warnings)
         assert self._failure is not None
         return self._refusal(self._failure.reason())
 
@@ -178,7 +178,7 @@ class ObjectIntake:
             sha256=sha256,
         )
 
-    def _index(self, sink: ObjectSink, record: InstanceRecord, warnings: tuple[Reason, ...]) -> StoreOutcome:
+    def _index(self, record: InstanceRecord, warnings: tuple[Reason, ...]) -> StoreOutcome:
         """Commit the row. When that fails unexpectedly the row may be there all the same (the answer to a COMMIT
         can get lost), so the object is left to the sweep, which asks the index once more."""
         try:
@@ -186,19 +186,19 @@ class ObjectIntake:
         except Exception as error:
             self._failure = _as_pacs_error(error)
             return self._refusal(self._failure.reason(), record.key)
-        if added.status in (StoreStatus.DUPLICATE, StoreStatus.REFUSED):
-            self._drop_unnamed(sink)
+        if added.obsolete_blob_key:
+            self._remove(added.obsolete_blob_key)
         if added.status is StoreStatus.REFUSED:
             return self._refusal(added.reasons[0], record.key)
         return StoreOutcome(added.status, record.key, record.sop_class_uid, (*warnings, *added.reasons))
 
-    def _drop_unnamed(self, sink: ObjectSink) -> None:
-        """Remove an object that was not needed, unless a rebuild of the index has found and named it before us."""
+    def _remove(self, blob_key: str) -> None:
+        """Remove an object that is not needed, unless a rebuild of the index has found and named it meanwhile."""
         try:
-            if self._desk.catalog.unknown_blobs([sink.blob_key]):
-                sink.abort()
+            if self._desk.catalog.unknown_blobs([blob_key]):
+                self._desk.blobs.delete([blob_key])
         except (OSError, PacsError):
-            _log.exception("Object left to the sweep", extra={"Key": sink.blob_key})
+            _log.exception("Object left to the sweep", extra={"Key": blob_key})
 
     def _refusal(self, reason: Reason, key: InstanceKey | None = None) -> StoreOutcome:
         """The answer when nothing was stored, with the UIDs as far as they can be believed."""
