@@ -188,6 +188,17 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """What is done in the background."""
+
+    sweep_hours: float = setting(
+        6.0,
+        "Hours between two searches for objects that no row of the index names, left by a crash; 0 turns them off.",
+        at_least=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """Operational logs; never names, identifiers or dates of birth."""
 
@@ -206,6 +217,7 @@ class Settings:
     dimse: Dimse = field(default_factory=Dimse)
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
+    worker: Worker = field(default_factory=Worker)
     log: Log = field(default_factory=Log)
 
 

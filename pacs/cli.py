@@ -132,6 +132,34 @@ def import_(settings: Settings, paths: tuple[Path, ...], report: Path | None) ->
     sys.exit(1 if result.refused else 0)
 
 
+@main.command()
+@click.argument("address", metavar="HOST:PORT")
+@click.argument("ae_title", metavar="AET")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@click.option("--study", metavar="UID", help="Send this study of the archive instead of files.")
+@click.option("--tls", is_flag=True, help="Use DICOM TLS.")
+@_with_settings
+def send(
+    settings: Settings, address: str, ae_title: str, paths: tuple[Path, ...], study: str | None, tls: bool
+) -> None:
+    """Send files, folders or a stored study to a DICOM node by C-STORE."""
+    from pacs.sender import parse_peer, send_files, send_study
+
+    if bool(paths) == bool(study):
+        raise click.UsageError("Give either PATHS or --study.")
+    peer = parse_peer(address, ae_title, tls=tls)
+    results = send_study(settings, peer, study) if study else send_files(settings, peer, list(paths))
+    sent = failed = 0
+    for result in results:
+        if result.problem:
+            failed += 1
+            click.echo(f"failed  {result.name}: {result.problem}", err=True)
+        else:
+            sent += 1
+    click.echo(f"{sent} sent, {failed} failed")
+    sys.exit(1 if failed or not sent else 0)
+
+
 @main.group("config")
 def config_() -> None:
     """The settings."""

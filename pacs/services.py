@@ -10,6 +10,7 @@ from index.search import Search
 from pacs.audit import AuditLog
 from storage.archive import Archive
 from storage.blobs import BlobStore, open_store
+from storage.ingest import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Services:
     database: Database
     catalog: Catalog
     blobs: BlobStore
+    desk: Desk
 
     def close(self) -> None:
         """Finish what is queued and let go of files and connections."""
@@ -43,4 +45,5 @@ def build(settings: Settings) -> Services:
         limits=settings.limits,
         audit=audit,
     )
-    return Services(settings, archive, audit, database, catalog, blobs)
+    desk = Desk(catalog, blobs, settings.archive, settings.limits)
+    return Services(settings, archive, audit, database, catalog, blobs, desk)

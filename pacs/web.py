@@ -18,7 +18,7 @@ from config.settings import Settings
 from dicomweb.routes import routes
 from index.access import Principal
 from pacs import portal
-from pacs.auth.gate import Gate
+from pacs.auth.gate import Gate, Identify
 from pacs.auth.local import local_principal
 from pacs.bind import is_loopback
 from pacs.lifeline import Lifeline
@@ -44,14 +44,15 @@ def application(archive: Archive, settings: Settings) -> ASGIApp:
         routes=[
             Route("/healthz", _healthy),
             Mount("/dicomweb", routes=routes(archive, settings)),
-            *portal.routes(),
+            *portal.routes(settings),
         ]
     )
     names = [settings.web.host] if is_loopback(settings.web.host) else None
     return Gate(app, identify=_identify(settings), host_names=names)
 
 
-def _identify(settings: Settings):  # type: ignore[no-untyped-def]
+def _identify(settings: Settings) -> Identify:
+    """Everybody who can connect is the local principal; one value an address, made once."""
     principals: dict[str, Principal] = {}
 
     def identify(scope: Scope) -> Principal | None:

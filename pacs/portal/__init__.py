@@ -1,11 +1,14 @@
-"""The pages. For now one: the studies there are, and their pictures."""
+"""The pages. For now one: the studies there are, their pictures, and how to connect."""
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from importlib.resources import files
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from config.settings import Settings
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -14,10 +17,12 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 
-def routes() -> list[Route]:
+
+def routes(settings: Settings) -> list[Route]:
     """One route a file. The files are few and small, so they are read once and kept in memory."""
-    made = []
+    made = [Route("/server.json", _describe(settings), methods=["GET"])]
     for file in sorted(files(__name__).joinpath("static").iterdir(), key=lambda item: item.name):
         kind = _TYPES.get(file.name[file.name.rfind(".") :])
         if kind:
@@ -26,7 +31,17 @@ def routes() -> list[Route]:
     return made
 
 
-def _serve(body: bytes, kind: str):  # type: ignore[no-untyped-def]
+def _describe(settings: Settings) -> Endpoint:
+    """What a person needs to connect a modality."""
+    server = {"ae_title": settings.dimse.ae_titles[0], "dimse_port": settings.dimse.port}
+
+    async def endpoint(_request: Request) -> Response:
+        return JSONResponse(server)
+
+    return endpoint
+
+
+def _serve(body: bytes, kind: str) -> Endpoint:
     tag = f'"{sha256(body).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
 
