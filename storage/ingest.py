@@ -231,7 +231,7 @@ class ObjectIntake:
 
 def _as_pacs_error(error: Exception) -> PacsError:
     if isinstance(error, PacsError):
-        return error
+        return error.with_traceback(None)  # It would keep the view of the object alive.
     if isinstance(error, OSError) and error.errno in _FULL:
         _log.error("No room left for an instance", extra={"Error": error.strerror})
         return OutOfResources("The disk is full")

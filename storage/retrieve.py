@@ -4,7 +4,6 @@ As stored, nothing here looks into DICOM: ingest noted where everything stands, 
 (offset, length). Only what a peer cannot take as it is goes through `storage.pixels`.
 """
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,13 +13,16 @@ from config import settings
 from index.access import Scope
 from index.catalog import Catalog
 from index.errors import CannotUnderstand, NotFound, TooLarge
+from index.layout import NativePixels
 from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance, Wanted
 from storage import frames as frame_table
 from storage import metadata, part10, transfer
 from storage.blobs import BLOCK_BYTES, BlobStore
+from storage.inflate import inflate
 from storage.outgoing import FrameData, OpenObject
 from storage.pixels import icon, recode, render
 from storage.pixels.description import StoredFrame, text
+from storage.values import Buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,6 @@ def open_file(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Want
 def frames(shelf: Shelf, scope: Scope, key: InstanceKey, numbers: Sequence[int], wanted: Wanted) -> list[FrameData]:
     """The frames with these numbers, in the order asked. Raises NotFound, NotAcceptable."""
     instance = shelf.catalog.locate(scope, key)
-    _check_numbers(instance, numbers)
     plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
     reader = _Reader(shelf, instance)
     if plan.how == "as_stored":
@@ -95,19 +96,8 @@ def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: R
         if frame != 1:
             raise NotFound(f"There is no frame {frame}")
         return icon.draw(text(dataset, "00080060"), options)
-    _check_numbers(instance, (frame,))
     stored = _Reader(shelf, instance).stored_frame(frame, dataset)
     return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes)
-
-
-def _check_numbers(instance: StoredInstance, numbers: Sequence[int]) -> None:
-    pixels = instance.layout.pixels
-    if pixels is None:
-        raise NotFound("The instance has no frames")
-    count = pixels.number_of_frames
-    for number in numbers:
-        if not 1 <= number <= count:
-            raise NotFound(f"There is no frame {number}; the instance has {count}")
 
 
 def _dataset(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:
@@ -141,15 +131,16 @@ class _Reader:
     def __init__(self, shelf: Shelf, instance: StoredInstance) -> None:
         self._shelf = shelf
         self._instance = instance
-        self._inflated: bytes | None = None
+        self._inflated: Buffer = None
 
     def frame(self, number: int) -> bytes:
-        """The bytes of one frame (from 1)."""
+        """The bytes of one frame (from 1). Raises NotFound."""
         pixels = self._instance.layout.pixels
-        assert pixels is not None
-        ranges = frame_table.byte_ranges(self._instance.layout, number)
-        data = self.read(*ranges[0]) if len(ranges) == 1 else b"".join(self.read(*where) for where in ranges)
-        return frame_table.cut_bits(pixels, number, data)
+        if pixels is None:
+            raise NotFound("The instance has no frames")
+        ranges = frame_table.byte_ranges(pixels, number)
+        data = self.read(*ranges[0]) if len(ranges) == 1 else b"".join([self.read(*where) for where in ranges])
+        return frame_table.cut_bits(pixels, number, data) if isinstance(pixels, NativePixels) else data
 
     def stored_frame(self, number: int, dataset: DicomJson) -> StoredFrame:
         """One frame with all that is needed to understand it."""
@@ -166,7 +157,7 @@ class _Reader:
     def read(self, offset: int, length: int) -> bytes:
         """Bytes by the layout's way of counting: of a deflated object, in the inflated data set."""
         if self._instance.layout.deflated:
-            return self._inflate()[offset : offset + length]
+            return bytes(self._inflate()[offset : offset + length])
         return self._shelf.blobs.read(self._instance.blob_key, offset, length)
 
     def stream(self, offset: int, length: int) -> Iterator[bytes]:
@@ -176,11 +167,9 @@ class _Reader:
             return (data[start : start + BLOCK_BYTES] for start in range(0, length, BLOCK_BYTES))
         return self._shelf.blobs.stream(self._instance.blob_key, offset, length)
 
-    def _inflate(self) -> bytes:
+    def _inflate(self) -> Buffer:
         if self._inflated is None:
             instance = self._instance
-            start = instance.layout.dataset_offset_bytes
-            deflated = self._shelf.blobs.read(instance.blob_key, start, instance.size_bytes - start)
-            # Its size was checked at ingest; the bound is for an object that was changed since.
-            self._inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, self._shelf.limits.inflated_bytes)
+            view = self._shelf.blobs.view(instance.blob_key, instance.size_bytes)
+            self._inflated = inflate(view, instance.layout.dataset_offset_bytes, self._shelf.limits)
         return self._inflated
