@@ -152,7 +152,7 @@ class Parser:
 
     def _header(self, data: bytes, start: int) -> Generator[Event, None, int | None]:
         end = data.find(b"\r\n\r\n", start)
-        if (end if end >= 0 else len(data)) - start > self._most_header_bytes:
+        if (end if end >= 0 else len(data) - 3) - start > self._most_header_bytes:
             raise TooLarge(f"The header of part {self._parts} is too long (limits.part_header_bytes)")
         if end < 0:
             self._held = data[start:]
