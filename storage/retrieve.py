@@ -4,6 +4,7 @@ As stored, nothing here looks into DICOM: ingest noted where everything stands, 
 (offset, length). Only what a peer cannot take as it is goes through `storage.pixels`.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from config import settings
 from index.access import Scope
 from index.catalog import Catalog
 from index.errors import CannotUnderstand, NotFound, TooLarge
-from index.layout import NativePixels
+from index.layout import NativePixels, PixelLayout
 from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance, Wanted
 from storage import frames as frame_table
 from storage import metadata, part10, transfer
@@ -22,7 +23,10 @@ from storage.inflate import inflate
 from storage.outgoing import FrameData, OpenObject
 from storage.pixels import icon, recode, render
 from storage.pixels.description import StoredFrame, text
+from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE
 from storage.values import Buffer
+
+_UNIT_BYTES = {"OW": 2, "US": 2, "SS": 2, "OF": 4, "OL": 4, "FL": 4, "SL": 4, "UL": 4, "OD": 8, "OV": 8, "FD": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def open_file(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Want
 def frames(shelf: Shelf, scope: Scope, key: InstanceKey, numbers: Sequence[int], wanted: Wanted) -> list[FrameData]:
     """The frames with these numbers, in the order asked. Raises NotFound, NotAcceptable."""
     instance = shelf.catalog.locate(scope, key)
+    _pixels(instance)
     plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
     reader = _Reader(shelf, instance)
     if plan.how == "as_stored":
@@ -84,8 +89,12 @@ def bulkdata(shelf: Shelf, scope: Scope, key: InstanceKey, path: str) -> OpenObj
     if where is None:
         raise NotFound("There is no such bulk data")
     offset, length = where
-    blocks = _Reader(shelf, instance).stream(offset, length)
-    return OpenObject(instance, instance.transfer_syntax_uid, length, blocks)
+    reader = _Reader(shelf, instance)
+    if instance.transfer_syntax_uid == EXPLICIT_BIG:
+        # PS3.18 8.7.3.3: bulk data are little endian on the web, whatever the object is.
+        width = _unit_bytes(_dataset(shelf, scope, key), path)
+        return _in_memory(instance, EXPLICIT_LITTLE, _swapped(reader.read(offset, length), width))
+    return OpenObject(instance, instance.transfer_syntax_uid, length, reader.stream(offset, length))
 
 
 def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
@@ -98,6 +107,12 @@ def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: R
         return icon.draw(text(dataset, "00080060"), options)
     stored = _Reader(shelf, instance).stored_frame(frame, dataset)
     return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes)
+
+
+def _pixels(instance: StoredInstance) -> PixelLayout:
+    if instance.layout.pixels is None:
+        raise NotFound("The instance has no frames")
+    return instance.layout.pixels
 
 
 def _dataset(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:
@@ -123,6 +138,22 @@ def _in_memory(instance: StoredInstance, target: str, *parts: bytes) -> OpenObje
     return OpenObject(instance, target, sum(map(len, parts)), iter(parts))
 
 
+def _unit_bytes(dataset: DicomJson, path: str) -> int:
+    """Size of the units that make up a binary value, by its VR (PS3.5 7.3)."""
+    *items, tag = path.split("/")
+    for sequence, number in zip(items[::2], items[1::2], strict=True):
+        dataset = dataset[sequence]["Value"][int(number) - 1]
+    return _UNIT_BYTES.get(dataset[tag]["vr"], 1)
+
+
+def _swapped(data: bytes, width: int) -> bytes:
+    if width == 1 or len(data) % width:
+        return data
+    units = array({2: "H", 4: "I", 8: "Q"}[width], data)
+    units.byteswap()
+    return units.tobytes()
+
+
 class _Reader:
     """Reads parts of one object by the offsets of its layout."""
 
@@ -135,9 +166,7 @@ class _Reader:
 
     def frame(self, number: int) -> bytes:
         """The bytes of one frame (from 1). Raises NotFound."""
-        pixels = self._instance.layout.pixels
-        if pixels is None:
-            raise NotFound("The instance has no frames")
+        pixels = _pixels(self._instance)
         ranges = frame_table.byte_ranges(pixels, number)
         data = self.read(*ranges[0]) if len(ranges) == 1 else b"".join([self.read(*where) for where in ranges])
         return frame_table.cut_bits(pixels, number, data) if isinstance(pixels, NativePixels) else data
