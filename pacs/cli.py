@@ -197,3 +197,46 @@ def upgrade(settings: Settings) -> None:
 
     bring_up_to_date(settings.database.url)
     click.echo("The database is up to date.")
+
+
+@main.command()
+@_with_settings
+def doctor(settings: Settings) -> None:
+    """Look at everything the server needs and say in plain words what is wrong and what to do."""
+    from pacs.doctor import examine
+
+    worst = "ok"
+    for finding in examine(settings):
+        mark = {"ok": "ok     ", "warning": "warning", "failure": "FAILURE"}[finding.state]
+        click.echo(f"{mark}  {finding.what}")
+        if finding.advice:
+            click.echo(f"         -> {finding.advice}")
+        worst = finding.state if finding.state == "failure" or worst == "ok" else worst
+    sys.exit(1 if worst == "failure" else 0)
+
+
+@main.command()
+@_with_settings
+def reindex(settings: Settings) -> None:
+    """Index every stored object that the index lacks; the index can be rebuilt from the objects alone."""
+    from pacs.repair import reindex as rebuild_index
+
+    added, findings = rebuild_index(settings)
+    for finding in findings:
+        click.echo(f"{finding.problem}  {finding.blob_key}: {finding.detail}", err=True)
+    click.echo(f"{added} added, {len(findings)} not indexed")
+    sys.exit(1 if findings else 0)
+
+
+@main.command()
+@click.option("--study", metavar="UID", help="Only this study.")
+@_with_settings
+def verify(settings: Settings, study: str | None) -> None:
+    """Read objects again and compare them with the digests of what was received."""
+    from pacs.repair import verify as verify_objects
+
+    checked, findings = verify_objects(settings, study)
+    for finding in findings:
+        click.echo(f"{finding.problem}  {finding.blob_key}: {finding.detail}", err=True)
+    click.echo(f"{checked} checked, {len(findings)} damaged")
+    sys.exit(1 if findings else 0)

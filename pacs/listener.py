@@ -13,7 +13,7 @@ from pacs.services import build
 def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Lifeline) -> None:
     """Serve until told to stop."""
     services = build(settings)
-    server = Server(settings.dimse, services.archive, services.audit, settings.archive.tenant)
+    server = Server(settings.dimse, services.archive, services.audit, settings.archive)
     grace = settings.web.shutdown_seconds
     lifeline.on_stop(lambda: _stop(server, grace), grace_seconds=grace + 2)
     lifeline.ready()

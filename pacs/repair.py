@@ -1,0 +1,47 @@
+"""`pacs reindex` and `pacs verify`: the long jobs over all objects, started by hand."""
+
+from collections.abc import Iterable
+
+from config.settings import Settings
+from index.query import Query
+from index.records import Answer, Level
+from pacs.auth.local import local_principal
+from pacs.migrations import upgrade
+from pacs.services import build
+from storage import tasks
+
+_STUDY_INSTANCE_UID = "0020000D"
+
+
+def reindex(settings: Settings) -> tuple[int, list[tasks.Finding]]:
+    """Index what the index lacks: how many were added, and what could not be."""
+    upgrade(settings.database.url)
+    services = build(settings)
+    findings: list[tasks.Finding] = []
+    try:
+        return tasks.rebuild(services.desk, report=findings.append), findings
+    finally:
+        services.close()
+
+
+def verify(settings: Settings, study: str | None) -> tuple[int, list[tasks.Finding]]:
+    """Compare every object (of a study) with its digest: how many were read, and what is damaged."""
+    services = build(settings)
+    principal = local_principal(settings)
+    checked = 0
+    findings: list[tasks.Finding] = []
+    try:
+        studies = [study] if study else _all_studies(services.archive.search(principal, Query(Level.STUDY)))
+        for uid in studies:
+            for instance in services.archive.instances(principal, uid):
+                checked += 1
+                finding = tasks.verify(services.blobs, instance)
+                if finding:
+                    findings.append(finding)
+        return checked, findings
+    finally:
+        services.close()
+
+
+def _all_studies(answers: Iterable[Answer]) -> list[str]:
+    return [answer[_STUDY_INSTANCE_UID]["Value"][0] for answer in answers]
