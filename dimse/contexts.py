@@ -1,0 +1,96 @@
+"""Which presentation contexts we accept. Decided for what a peer proposes; no table is built at start-up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydicom.uid import UID
+
+from config.settings import Archive as ArchiveSettings
+from index.records import Level
+from storage import sop_classes
+from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, KNOWN
+
+Service = Literal["echo", "store", "find", "move", "get"]
+Root = Literal["patient", "study", "patient-study-only"]
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+
+_NOT_STORED: Final = frozenset(
+    {
+        # Storage classes of PS3.4 GG.3 whose objects belong to no patient and no study.
+        "1.2.840.10008.5.1.1.27",
+        "1.2.840.10008.5.1.4.1.1.200.1",
+        "1.2.840.10008.5.1.4.1.1.200.3",
+        "1.2.840.10008.5.1.4.1.1.200.7",
+        "1.2.840.10008.5.1.4.1.1.201.1",
+        "1.2.840.10008.5.1.4.38.1",
+        "1.2.840.10008.5.1.4.39.1",
+        "1.2.840.10008.5.1.4.43.1",
+        "1.2.840.10008.5.1.4.44.1",
+        "1.2.840.10008.5.1.4.45.1",
+    }
+)
+
+_IDENTIFIER_SYNTAXES: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A query/retrieve information model (PS3.4 C.6) with the service that an abstract syntax asks of it."""
+
+    service: Service
+    root: Root
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels it has, from the top."""
+        if self.root == "study":
+            return (Level.STUDY, Level.SERIES, Level.IMAGE)
+        if self.root == "patient":
+            return (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
+        return (Level.PATIENT, Level.STUDY)
+
+
+MODELS: Final = {
+    "1.2.840.10008.5.1.4.1.2.1.1": Model("find", "patient"),
+    "1.2.840.10008.5.1.4.1.2.1.2": Model("move", "patient"),
+    "1.2.840.10008.5.1.4.1.2.1.3": Model("get", "patient"),
+    "1.2.840.10008.5.1.4.1.2.2.1": Model("find", "study"),
+    "1.2.840.10008.5.1.4.1.2.2.2": Model("move", "study"),
+    "1.2.840.10008.5.1.4.1.2.2.3": Model("get", "study"),
+    "1.2.840.10008.5.1.4.1.2.3.1": Model("find", "patient-study-only"),
+    "1.2.840.10008.5.1.4.1.2.3.2": Model("move", "patient-study-only"),
+    "1.2.840.10008.5.1.4.1.2.3.3": Model("get", "patient-study-only"),
+}
+
+
+def is_storage(abstract_syntax: str) -> bool:
+    """True for the storage SOP classes of the standard, retired ones included, that hold data of a patient."""
+    return abstract_syntax in sop_classes.KNOWN and abstract_syntax not in _NOT_STORED
+
+
+def service_of(abstract_syntax: str, *, accept_unknown: bool) -> Service | None:
+    """The service that an abstract syntax stands for; None when we have none for it."""
+    if abstract_syntax == VERIFICATION:
+        return "echo"
+    model = MODELS.get(abstract_syntax)
+    if model is not None:
+        return model.service
+    if is_storage(abstract_syntax):
+        return "store"
+    # An unknown UID has neither type nor name in the dictionary of PS3.6.
+    return "store" if accept_unknown and not UID(abstract_syntax).type else None
+
+
+def acceptable_syntaxes(service: Service, proposed: Sequence[str], settings: ArchiveSettings) -> list[str]:
+    """The proposed transfer syntaxes that we take, best first.
+
+    For identifiers that is explicit little endian. Objects are kept as they come, and the order of the
+    proposal is the best guess at what the sender holds.
+    """
+    if service in ("store", "get") and settings.accept_unknown_transfer_syntaxes:
+        return [uid for uid in proposed if uid in KNOWN or not UID(uid).type]
+    if service == "store":
+        return [uid for uid in proposed if uid in KNOWN]
+    return [uid for uid in _IDENTIFIER_SYNTAXES if uid in proposed]

@@ -1,0 +1,297 @@
+"""A-ASSOCIATE for both sides, with pynetdicom's PDU codecs and negotiation rules (PS3.8 7.1, 9.3.2; PS3.7 D.3).
+
+The length of an association PDU is checked before it is read, and everything that pynetdicom's decoders
+can throw at malformed input leaves here as ProtocolViolation.
+"""
+
+import logging
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pynetdicom import _config
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_items import (
+    AsynchronousOperationsWindowSubItem,
+    MaximumLengthSubItem,
+    SCP_SCU_RoleSelectionSubItem,
+    SOPClassExtendedNegotiationSubItem,
+)
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    AsynchronousOperationsWindowNegotiation,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+    SOPClassExtendedNegotiation,
+)
+from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor, negotiate_as_requestor
+
+from dimse.connection import Connection, UpperLayerError
+from dimse.contexts import MODELS
+from dimse.upper_layer import ABORT, UNEXPECTED_PDU, UNRECOGNISED_PDU, Context, PeerAborted, ProtocolViolation
+from storage.meta_group import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+ASSOCIATE_RQ: Final = 0x01
+ASSOCIATE_AC: Final = 0x02
+ASSOCIATE_RJ: Final = 0x03
+LARGEST_ASSOCIATE_BYTES: Final = 1024**2
+APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
+MOST_CONTEXTS: Final = 128
+
+# Identifiers hold patient data and must not reach a log, and what a peer sends must not fill one.
+_config.LOG_REQUEST_IDENTIFIERS = False
+_config.LOG_RESPONSE_IDENTIFIERS = False
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+_HEAD = struct.Struct(">BxI")
+_DECODE_ERRORS: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, struct.error)
+
+Roles = Mapping[str, tuple[bool, bool]]
+"""SOP class -> the requestor proposes to be (SCU, SCP)."""
+
+
+class Rejected(UpperLayerError):
+    """The peer rejected the association; result, source and reason are those of PS3.8 table 9-21."""
+
+    def __init__(self, result: int, source: int, reason: int) -> None:
+        """The three numbers of A-ASSOCIATE-RJ."""
+        super().__init__(f"association rejected: result {result}, source {source}, reason {reason}")
+        self.result, self.source, self.reason = result, source, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A proposed presentation context."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A decoded A-ASSOCIATE-RQ."""
+
+    called: str
+    calling: str
+    application_context: str
+    contexts: tuple[Proposal, ...]
+    roles: Roles
+    peer_pdu_bytes: int
+    asynchronous: bool
+    """The peer proposed an asynchronous operations window; we answer one operation at a time."""
+    extended: Mapping[str, bytes] = field(default_factory=dict)
+    """SOP Class Extended Negotiation (PS3.7 D.3.3.5): SOP class -> application information."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What an acceptor agreed to."""
+
+    contexts: Mapping[int, Context]
+    peer_pdu_bytes: int
+
+
+Choose = Callable[[Proposal], tuple[Sequence[str], bool]]
+"""For a proposal: the transfer syntaxes we take, best first (none: refused), and whether we may be SCU too."""
+
+
+def read_request(connection: Connection, deadline: float) -> Request:
+    """Receive A-ASSOCIATE-RQ. Raises UpperLayerError."""
+    return decode_request(_read_pdu(connection, deadline, expected=ASSOCIATE_RQ))
+
+
+def decode_request(pdu: bytes) -> Request:
+    """Decode A-ASSOCIATE-RQ. Raises ProtocolViolation."""
+    try:
+        decoded = A_ASSOCIATE_RQ()
+        decoded.decode(pdu)
+        items = decoded.user_information.user_data
+        contexts = tuple(
+            Proposal(item.context_id, str(item.abstract_syntax), tuple(map(str, item.transfer_syntax)))
+            for item in decoded.presentation_context
+        )
+        request = Request(
+            called=decoded.called_ae_title.strip(),
+            calling=decoded.calling_ae_title.strip(),
+            application_context=str(decoded.application_context_name),
+            contexts=contexts,
+            roles=_roles(items),
+            peer_pdu_bytes=_maximum_length(items),
+            asynchronous=any(isinstance(item, AsynchronousOperationsWindowSubItem) for item in items),
+            extended={
+                str(item.sop_class_uid): bytes(item.service_class_application_information or b"")
+                for item in items
+                if isinstance(item, SOPClassExtendedNegotiationSubItem)
+            },
+        )
+    except _DECODE_ERRORS as exc:
+        raise ProtocolViolation("A-ASSOCIATE-RQ cannot be decoded") from exc
+    _check(request)
+    return request
+
+
+def accept(connection: Connection, request: Request, choose: Choose, *, our_pdu_bytes: int, seconds: float) -> Agreed:
+    """Answer A-ASSOCIATE-AC. `seconds`: how long sending may take."""
+    results: list[Any] = []
+    roles: dict[str, Any] = {}
+    for proposal in request.contexts:
+        result, answered = _negotiate(proposal, choose, request.roles)
+        results.append(result)
+        roles.update((str(item.sop_class_uid), item) for item in answered)
+    primitive = _primitive(request.calling, request.called, our_pdu_bytes)
+    primitive.result = 0
+    primitive.result_source = 1
+    primitive.presentation_context_definition_results_list = results
+    extra: list[Any] = list(roles.values())
+    if request.asynchronous:
+        extra.append(AsynchronousOperationsWindowNegotiation())
+    extra += _extended_answers(request)
+    primitive.user_information = [*primitive.user_information, *extra]
+    connection.send([A_ASSOCIATE_AC(primitive).encode()], seconds)
+    accepted = {
+        result.context_id: _context(result, as_scp=result.as_scp, as_scu=result.as_scu)
+        for result in results
+        if result.result == 0
+    }
+    return Agreed(accepted, request.peer_pdu_bytes)
+
+
+def reject(connection: Connection, result: int, source: int, reason: int) -> None:
+    """Answer A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+    connection.send([_HEAD.pack(ASSOCIATE_RJ, 4) + bytes((0, result, source, reason))], 5.0)
+
+
+def propose(
+    connection: Connection,
+    proposals: Sequence[tuple[str, Sequence[str]]],
+    *,
+    calling: str,
+    called: str,
+    our_pdu_bytes: int,
+    deadline: float,
+) -> Agreed:
+    """Ask for an association with up to 128 contexts, each an abstract syntax and its transfer syntaxes.
+
+    Raises Rejected or another UpperLayerError.
+    """
+    contexts = []
+    for number, (abstract_syntax, transfer_syntaxes) in enumerate(proposals[:MOST_CONTEXTS]):
+        context = PresentationContext()
+        context.context_id = 2 * number + 1
+        context.abstract_syntax = abstract_syntax
+        context.transfer_syntax = list(transfer_syntaxes)
+        contexts.append(context)
+    primitive = _primitive(calling, called, our_pdu_bytes)
+    primitive.presentation_context_definition_list = contexts
+    connection.send([A_ASSOCIATE_RQ(primitive).encode()], 10.0)
+    pdu = _read_pdu(connection, deadline, expected=ASSOCIATE_AC)
+    try:
+        answer = A_ASSOCIATE_AC()
+        answer.decode(pdu)
+        results = negotiate_as_requestor(contexts, [item.to_primitive() for item in answer.presentation_context])
+        peer_pdu_bytes = _maximum_length(answer.user_information.user_data)
+    except _DECODE_ERRORS as exc:
+        raise ProtocolViolation("A-ASSOCIATE-AC cannot be decoded") from exc
+    accepted = {
+        result.context_id: _context(result, as_scp=False, as_scu=True) for result in results if result.result == 0
+    }
+    return Agreed(accepted, peer_pdu_bytes)
+
+
+def _read_pdu(connection: Connection, deadline: float, *, expected: int) -> bytes:
+    connection.fill(6, deadline)
+    head = bytes(connection.take(6))
+    pdu_type, length = _HEAD.unpack(head)
+    if pdu_type not in (expected, ASSOCIATE_RJ, ABORT):
+        known = 1 <= pdu_type <= ABORT
+        raise ProtocolViolation(f"PDU type {pdu_type:#04x}", UNEXPECTED_PDU if known else UNRECOGNISED_PDU)
+    if length > LARGEST_ASSOCIATE_BYTES or (pdu_type != expected and length != 4):
+        raise ProtocolViolation(f"association PDU of {length} bytes")
+    body = connection.read(length, deadline)
+    if pdu_type == ABORT:
+        raise PeerAborted(f"source {body[2]}, reason {body[3]}")
+    if pdu_type == ASSOCIATE_RJ:
+        if expected != ASSOCIATE_AC:
+            raise ProtocolViolation("A-ASSOCIATE-RJ before any request", UNEXPECTED_PDU)
+        raise Rejected(body[1], body[2], body[3])
+    return head + body
+
+
+def _check(request: Request) -> None:
+    """Rules that the decoders do not know: odd, distinct context identifiers and complete contexts (PS3.8 9.3.2.2)."""
+    identifiers = {proposal.context_id for proposal in request.contexts}
+    if len(identifiers) != len(request.contexts) or any(not number & 1 for number in identifiers):
+        raise ProtocolViolation("presentation context identifiers are not odd and distinct")
+    if any(not proposal.transfer_syntaxes or not proposal.abstract_syntax for proposal in request.contexts):
+        raise ProtocolViolation("a presentation context is incomplete")
+
+
+def _negotiate(proposal: Proposal, choose: Choose, roles: Roles) -> tuple[Any, list[Any]]:
+    asked = PresentationContext()
+    asked.context_id = proposal.context_id
+    asked.abstract_syntax = proposal.abstract_syntax
+    asked.transfer_syntax = list(proposal.transfer_syntaxes)
+    syntaxes, scu_too = choose(proposal)
+    ours = []
+    if syntaxes:
+        supported = PresentationContext()
+        supported.abstract_syntax = proposal.abstract_syntax
+        supported.transfer_syntax = list(syntaxes)
+        supported.scu_role, supported.scp_role = scu_too, True
+        ours.append(supported)
+    results, answered = negotiate_as_acceptor([asked], ours, dict(roles))
+    result = results[0]
+    if result.result == 0 and not result.transfer_syntax:
+        raise ProtocolViolation("a transfer syntax UID is malformed")
+    return result, answered
+
+
+def _context(result: Any, *, as_scp: bool, as_scu: bool) -> Context:
+    return Context(
+        result.context_id, str(result.abstract_syntax), str(result.transfer_syntax[0]), as_scp=as_scp, as_scu=as_scu
+    )
+
+
+def _roles(items: Sequence[Any]) -> Roles:
+    return {
+        str(item.sop_class_uid): (bool(item.scu_role), bool(item.scp_role))
+        for item in items
+        if isinstance(item, SCP_SCU_RoleSelectionSubItem)
+    }
+
+
+def _maximum_length(items: Sequence[Any]) -> int:
+    for item in items:
+        if isinstance(item, MaximumLengthSubItem):
+            return int(item.maximum_length_received)
+    return 0
+
+
+def _primitive(calling: str, called: str, our_pdu_bytes: int) -> Any:
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = APPLICATION_CONTEXT
+    primitive.calling_ae_title = calling
+    primitive.called_ae_title = called
+    length = MaximumLengthNotification()
+    length.maximum_length_received = our_pdu_bytes
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    primitive.user_information = [length, implementation, version]
+    return primitive
+
+
+def _extended_answers(request: Request) -> list[Any]:
+    """Relational queries are supported, so the first byte is granted when asked for (PS3.4 C.5.1.1)."""
+    answers = []
+    for uid, information in request.extended.items():
+        if uid in MODELS and information:
+            item = SOPClassExtendedNegotiation()
+            item.sop_class_uid = uid
+            item.service_class_application_information = information[:1] + bytes(len(information) - 1)
+            answers.append(item)
+    return answers

@@ -1,0 +1,280 @@
+"""The DICOM upper layer (PS3.8) of an established association, for both directions.
+
+One thread owns an association and blocks in it. What arrives is handed on as memoryviews of the one
+receive buffer: a PDV is valid until the next one is asked for, and nobody may keep it. What is sent goes
+out as lists of PDV headers and views of the caller's data, without being joined.
+
+Whatever bytes arrive, only `UpperLayerError` comes out. Whoever catches it calls `abort`, which tells the
+peer why (PS3.8 table 9-26) unless it was the peer who ended the association.
+"""
+
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dimse.commands import Command, Field, MalformedCommand, decode
+from dimse.connection import Buffer, Connection, UpperLayerError
+
+P_DATA = 0x04
+RELEASE_RQ = 0x05
+RELEASE_RP = 0x06
+ABORT = 0x07
+
+UNRECOGNISED_PDU = 1
+UNEXPECTED_PDU = 2
+INVALID_PARAMETER = 6
+
+LARGEST_COMMAND_BYTES = 65536
+LARGEST_SENT_PDU_BYTES = 131072
+"""We send no longer P-DATA than this, even to a peer that takes any length."""
+
+_PDU_HEAD = struct.Struct(">BxI")
+_PDV_HEAD = struct.Struct(">IBB")
+_P_DATA_HEAD = struct.Struct(">BxIIBB")
+_RELEASE_RQ_PDU = _PDU_HEAD.pack(RELEASE_RQ, 4) + bytes(4)
+_RELEASE_RP_PDU = _PDU_HEAD.pack(RELEASE_RP, 4) + bytes(4)
+
+_IS_COMMAND = 1
+_IS_LAST = 2
+
+
+class ProtocolViolation(UpperLayerError):
+    """The peer broke a rule of PS3.8; `reason` is that of the A-ABORT we answer with."""
+
+    def __init__(self, detail: str, reason: int = INVALID_PARAMETER) -> None:
+        """`detail` goes to the log."""
+        super().__init__(detail)
+        self.reason = reason
+
+
+class PeerAborted(UpperLayerError):
+    """The peer sent A-ABORT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """An accepted presentation context, seen from our side."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntax: str
+    as_scp: bool = True
+    as_scu: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long we wait, in seconds."""
+
+    pdu: float
+    """For one PDU, from its first to its last byte."""
+    idle: float
+    """For the first byte of a PDU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A command and the context it came in. Its data set, if it has one, is still to be received."""
+
+    context: Context
+    command: Command
+
+
+class Association:
+    """An established association."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        contexts: Mapping[int, Context],
+        *,
+        our_pdu_bytes: int,
+        peer_pdu_bytes: int,
+        timeouts: Timeouts,
+    ) -> None:
+        """`peer_pdu_bytes` is the Maximum Length Received of the peer (PS3.8 D.1), 0 for no limit."""
+        self.contexts = contexts
+        self._connection = connection
+        self._our_pdu_bytes = our_pdu_bytes
+        longest = min(peer_pdu_bytes or LARGEST_SENT_PDU_BYTES, LARGEST_SENT_PDU_BYTES)
+        # Six bytes of a P-DATA are the PDV's own head, and fragments have even lengths (PS3.8 annex E).
+        self._fragment_bytes = (longest - 6) & ~1
+        if self._fragment_bytes < 2:
+            raise ProtocolViolation("Maximum Length Received is too short")
+        self._timeouts = timeouts
+        self._rest_of_pdu = 0
+        self._over = False
+
+    def receive(self) -> Message | None:
+        """The next command; None when the peer released the association (which is answered)."""
+        if not self._rest_of_pdu:
+            self._connection.wait_idle(self._timeouts.idle)
+            if self._next_pdu() == RELEASE_RQ:
+                self._over = True
+                self._connection.send([_RELEASE_RP_PDU], self._timeouts.pdu)
+                return None
+        context_id, flags, view = self._next_pdv()
+        if flags & _IS_LAST:
+            return self._message(context_id, flags, bytes(view))
+        whole = bytearray(view)
+        while not flags & _IS_LAST:
+            same_id, flags, view = self._next_pdv()
+            whole += view
+            if same_id != context_id or len(whole) > LARGEST_COMMAND_BYTES:
+                raise ProtocolViolation("a command is interrupted or too long")
+        return self._message(context_id, flags, bytes(whole))
+
+    def data(self, context: Context) -> Iterator[memoryview]:
+        """The fragments of the data set that follows a command; each view is valid until the next one is taken."""
+        last = 0
+        while not last:
+            context_id, flags, view = self._next_pdv()
+            if context_id != context.context_id or flags & _IS_COMMAND:
+                raise ProtocolViolation("a data set is interrupted", UNEXPECTED_PDU)
+            yield view
+            last = flags & _IS_LAST
+
+    def drain(self, context: Context) -> None:
+        """Receive a data set and forget it."""
+        for _ in self.data(context):
+            pass
+
+    def short_data(self, context: Context, limit_bytes: int) -> bytes:
+        """A whole data set that is known to be short, an identifier."""
+        whole = bytearray()
+        for view in self.data(context):
+            whole += view
+            if len(whole) > limit_bytes:
+                raise ProtocolViolation("an identifier is too long")
+        return bytes(whole)
+
+    def cancelled(self, message_id: int) -> bool:
+        """True when the peer has sent C-CANCEL for this request. Never waits for it."""
+        while self.has_input():
+            message = self.receive()
+            if message is None or message.command.field != Field.C_CANCEL:
+                raise ProtocolViolation("a request or release before the last response", UNEXPECTED_PDU)
+            if message.command.responded_to == message_id:
+                return True
+        return False
+
+    def has_input(self) -> bool:
+        """True when the peer has sent something, a C-CANCEL for instance. Never waits."""
+        return bool(self._rest_of_pdu) or self._connection.readable()
+
+    def send(self, context: Context, command: bytes, blocks: Iterable[Buffer] | None = None) -> None:
+        """Send a command and, unless `blocks` is None, its data set."""
+        parts: list[Buffer] = []
+        self._cut(parts, context, memoryview(command), _IS_COMMAND | _IS_LAST)
+        if blocks is not None:
+            waiting: Buffer | None = None
+            for block in blocks:
+                if waiting is not None:
+                    self._cut(parts, context, memoryview(waiting), 0)
+                    self._connection.send(parts, self._timeouts.pdu)
+                    parts = []
+                waiting = block
+            self._cut(parts, context, memoryview(waiting or b""), _IS_LAST)
+        self._connection.send(parts, self._timeouts.pdu)
+
+    def send_all(self, context: Context, messages: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send several short messages, each a command and a data set, in one go."""
+        parts: list[Buffer] = []
+        for command, dataset in messages:
+            self._cut(parts, context, memoryview(command), _IS_COMMAND | _IS_LAST)
+            self._cut(parts, context, memoryview(dataset), _IS_LAST)
+        self._connection.send(parts, self._timeouts.pdu)
+
+    def release(self) -> None:
+        """End the association in good order (as its requestor) and close."""
+        self._over = True
+        try:
+            self._connection.send([_RELEASE_RQ_PDU], self._timeouts.pdu)
+            deadline = time.monotonic() + self._timeouts.pdu
+            self._connection.fill(6, deadline)
+        except UpperLayerError:
+            pass
+        self._connection.close()
+
+    def close(self) -> None:
+        """Close after the peer has released the association."""
+        self._connection.close()
+
+    def abort(self, error: UpperLayerError | None = None) -> None:
+        """Tell the peer that this is the end, unless it knows, and close."""
+        if not self._over and not isinstance(error, PeerAborted):
+            send_abort(self._connection, error)
+        self._over = True
+        self._connection.close()
+
+    def _message(self, context_id: int, flags: int, encoded: bytes) -> Message:
+        if not flags & _IS_COMMAND:
+            raise ProtocolViolation("a data set without a command", UNEXPECTED_PDU)
+        try:
+            return Message(self.contexts[context_id], decode(encoded))
+        except MalformedCommand as exc:
+            raise ProtocolViolation(str(exc)) from exc
+
+    def _next_pdu(self) -> int:
+        """Receive one PDU: P_DATA, whose PDVs are then in the buffer, or RELEASE_RQ."""
+        connection = self._connection
+        connection.fill(1, time.monotonic() + self._timeouts.idle)
+        deadline = time.monotonic() + self._timeouts.pdu
+        connection.fill(6, deadline)
+        pdu_type, length = _PDU_HEAD.unpack(connection.take(6))
+        if pdu_type == P_DATA:
+            if not 6 <= length <= self._our_pdu_bytes:
+                raise ProtocolViolation(f"P-DATA of {length} bytes")
+            connection.fill(length, deadline)
+            self._rest_of_pdu = length
+            return P_DATA
+        if not 1 <= pdu_type <= ABORT:
+            raise ProtocolViolation(f"PDU type {pdu_type:#04x}", UNRECOGNISED_PDU)
+        if pdu_type not in (RELEASE_RQ, ABORT):
+            raise ProtocolViolation(f"PDU type {pdu_type:#04x}", UNEXPECTED_PDU)
+        if length != 4:
+            raise ProtocolViolation(f"PDU type {pdu_type:#04x} of {length} bytes")
+        connection.fill(4, deadline)
+        body = connection.take(4)
+        if pdu_type == ABORT:
+            raise PeerAborted(f"source {body[2]}, reason {body[3]}")
+        return RELEASE_RQ
+
+    def _next_pdv(self) -> tuple[int, int, memoryview]:
+        """Context id, flags and content of the next presentation data value (PS3.8 9.3.5.1, E.2)."""
+        if not self._rest_of_pdu and self._next_pdu() != P_DATA:
+            raise ProtocolViolation("release inside a message", UNEXPECTED_PDU)
+        if self._rest_of_pdu < 6:
+            raise ProtocolViolation("a PDV head is cut off")
+        length, context_id, flags = _PDV_HEAD.unpack(self._connection.take(6))
+        if not 2 <= length <= self._rest_of_pdu - 4:
+            raise ProtocolViolation(f"PDV of {length} bytes in a PDU with {self._rest_of_pdu} left")
+        if context_id not in self.contexts:
+            raise ProtocolViolation(f"presentation context {context_id} was not accepted")
+        self._rest_of_pdu -= length + 4
+        return context_id, flags, self._connection.take(length - 2)
+
+    def _cut(self, parts: list[Buffer], context: Context, data: memoryview, flags: int) -> None:
+        """Append `data` as P-DATA PDUs of one PDV each; the last one carries _IS_LAST if `flags` do."""
+        total = len(data)
+        step = self._fragment_bytes
+        first = 0
+        while True:
+            piece = data[first : first + step]
+            first += step
+            size = len(piece)
+            control = flags if first >= total else flags & ~_IS_LAST
+            parts.append(_P_DATA_HEAD.pack(P_DATA, size + 6, size + 2, context.context_id, control))
+            parts.append(piece)
+            if first >= total:
+                return
+
+
+def send_abort(connection: Connection, error: UpperLayerError | None) -> None:
+    """Send A-ABORT: by the service provider with a reason after a violation, else by the service user."""
+    source, reason = (2, error.reason) if isinstance(error, ProtocolViolation) else (0, 0)
+    try:
+        connection.send([_PDU_HEAD.pack(ABORT, 4) + bytes((0, 0, source, reason))], 1.0)
+    except UpperLayerError:
+        return
