@@ -103,10 +103,15 @@ def media_type(transfer_syntax_uid: str) -> str:
 
 
 def syntaxes_of(media_type_name: str) -> tuple[str, ...]:
-    """The transfer syntaxes that a frame media type may carry; for application/octet-stream Explicit VR Little Endian."""
+    """The transfer syntaxes that a frame media type may carry; application/octet-stream is native little endian."""
     if media_type_name == OCTET_STREAM:
         return (EXPLICIT_LITTLE,)
     return tuple(uid for uid, name in _MEDIA_TYPE_OF.items() if name == media_type_name)
+
+
+def is_renaming(stored_uid: str, target_uid: str) -> bool:
+    """The same bytes conform to the target too: only the name of the syntax changes."""
+    return target_uid in _WIDER.get(stored_uid, ())
 
 
 def plan(stored_uid: str, wanted: Wanted, *, is_image: bool) -> Plan:
@@ -135,7 +140,7 @@ def plan_frames(stored_uid: str, wanted: Wanted) -> Plan:
     elif _leaves_as_stored(stored_uid, wanted):
         return Plan("as_stored", stored_uid)
     for target in _targets(wanted):
-        if target in _WIDER.get(stored_uid, ()):
+        if is_renaming(stored_uid, target):
             return Plan("as_stored", target)
         if (target == EXPLICIT_LITTLE or target in ENCODABLE) and stored_uid in NATIVE | DECODABLE:
             return Plan("decode" if target == EXPLICIT_LITTLE else "transcode", target)
@@ -162,7 +167,7 @@ def _targets(wanted: Wanted) -> list[str]:
 
 def _way(stored_uid: str, target: str, *, is_image: bool) -> How | None:
     """The work between two syntaxes, None when it cannot be done."""
-    if target in _WIDER.get(stored_uid, ()):
+    if is_renaming(stored_uid, target):
         return "rewrite"
     stored = syntaxes.lookup(stored_uid)
     if stored is None or (stored_uid not in NATIVE and not stored.encapsulated):

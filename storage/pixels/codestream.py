@@ -45,7 +45,7 @@ def read_jpeg(data: bytes) -> CodeStream:
     raise CannotUnderstand("A JPEG frame has no frame header")
 
 
-def _segments(data: bytes) -> "list[tuple[int, int, int]]":
+def _segments(data: bytes) -> list[tuple[int, int, int]]:
     """Marker segments up to the first scan: (marker, start and end of the parameters)."""
     found: list[tuple[int, int, int]] = []
     position = 2
@@ -90,7 +90,7 @@ def _colour(jfif: bool, transform: int | None) -> bool | None:
 
 
 def read_jpeg_2000(data: bytes) -> CodeStream:
-    """The SIZ segment of a JPEG 2000 or HTJ2K code stream (ITU-T T.800 A.5.1), inside a JP2 file too. Raises CannotUnderstand."""
+    """The SIZ segment of JPEG 2000 and HTJ2K (ITU-T T.800 A.5.1), inside a JP2 file too. Raises CannotUnderstand."""
     start = 0 if data[:4] == b"\xff\x4f\xff\x51" else data.find(b"\xff\x4f\xff\x51")
     if start < 0 or len(data) < start + 43:
         raise CannotUnderstand("A JPEG 2000 frame has no SIZ segment")
@@ -106,7 +106,7 @@ def read_jpeg_2000(data: bytes) -> CodeStream:
 
 
 def check_rle(data: bytes, segments: int) -> None:
-    """Compare an RLE header (PS3.5 G.5) with the number of segments that the data set asks for. Raises CannotUnderstand."""
+    """Raise CannotUnderstand unless the RLE header (PS3.5 G.5) has the segments that the data set asks for."""
     if len(data) < 64:
         raise CannotUnderstand("An RLE frame is shorter than its header")
     count, *offsets = struct.unpack_from("<16I", data)
