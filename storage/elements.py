@@ -1,0 +1,483 @@
+"""One pass over an encoded data set (PS3.5 7): elements to the DICOM JSON model, bulk data to byte ranges.
+
+This is the hottest code of ingest, so it is written for the interpreter: one `struct` call and two dict
+look-ups an element, no object for an element but the JSON one, nothing copied that is not kept. The two
+loops, `_explicit` and `_implicit`, handle the frequent elements and pass all else to `_value`. An element
+whose VR depends on one that may come later (US or SS) waits until the data set that decides it ends.
+
+Nothing in the input is trusted: every length is checked against the container it stands in; depth,
+number of elements and bytes kept are bounded; all damage ends as CannotUnderstand or TooLarge.
+"""
+
+import struct
+from array import array
+from binascii import b2a_base64
+from dataclasses import dataclass
+from typing import Any, Final
+
+from config.settings import Limits
+from index.errors import CannotUnderstand, TooLarge
+from index.layout import ByteRange
+from index.reasons import Code, Reason
+from storage.charsets import DEFAULT
+from storage.dictionary import NAMES, UNKNOWN, VRS
+from storage.scopes import (
+    AMBIGUOUS,
+    LUT_DESCRIPTORS,
+    PIXEL_DATA,
+    US_OR_SS,
+    WATCHED,
+    Json,
+    Scope,
+    unsign_first,
+)
+from storage.values import BIG_ENDIAN, BINARY, LITTLE_ENDIAN, LONG_FORM, NUMBER_SIZES, Buffer, Decoder, WrongLength
+
+UNDEFINED: Final = 0xFFFFFFFF
+ITEM: Final = 0xFFFEE000
+ITEM_END: Final = 0xFFFEE00D
+SEQUENCE_END: Final = 0xFFFEE0DD
+FLOAT_PIXEL_DATA: Final = 0x7FE00008
+DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
+EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
+_PIXELS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
+
+_DEEPEST: Final = 80
+"""Hard bound on `limits.sequence_depth`: orjson writes 254 levels, and a sequence takes three."""
+_MOST_FRAGMENTS: Final = 2_000_000
+_STRIDE_BYTES: Final = 65536
+"""Totals are compared with their limits each time the scan has moved this far."""
+_VALUES_PER_ELEMENT: Final = 10
+"""`limits.elements` times this bounds the values in lists: as Python objects they take some 30 bytes each."""
+
+_Entry = tuple[str, Decoder]
+
+
+def _tables(decoders: dict[str, Decoder]) -> tuple[dict[bytes, _Entry], dict[int, _Entry]]:
+    """VR in the file -> VR and decoder, for 16-bit lengths; tag -> VR and decoder, for implicit VR."""
+    short = {vr.encode(): (vr, decode) for vr, decode in decoders.items() if vr not in LONG_FORM}
+    known = {tag: (vr, decoders[vr]) for tag, vr in VRS.items() if vr in decoders}
+    return short, known
+
+
+_LITTLE: Final = _tables(LITTLE_ENDIAN)
+_BIG: Final = _tables(BIG_ENDIAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the data set is written, as far as the transfer syntax says."""
+
+    explicit: bool
+    little: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """The items of encapsulated data, the offset table (the first) included."""
+
+    offsets: "array[int]"
+    lengths: "array[int]"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Where the top-level Pixel Data, Float or Double Float Pixel Data stands."""
+
+    tag: int
+    start: int
+    stop: int
+    fragments: Fragments | None = None
+
+
+class Scan:
+    """The state of one pass; make one for each object, call `read` once."""
+
+    def __init__(self, data: Buffer, encoding: Encoding, limits: Limits, *, bulk_threshold_bytes: int) -> None:
+        """`data` is the buffer that all offsets count in."""
+        order = "<" if encoding.little else ">"
+        self.data = data
+        self.bulk: dict[str, ByteRange] = {}
+        self.references: list[tuple[Json, str]] = []
+        """Elements that need a BulkDataURI once the UIDs are known, with their paths."""
+        self.offset_table: ByteRange | None = None
+        """Value of the Extended Offset Table."""
+        self.pixels: PixelData | None = None
+        self.warnings: dict[str, Reason] = {}
+        self._explicit_vr = encoding.explicit
+        self._decoders = LITTLE_ENDIAN if encoding.little else BIG_ENDIAN
+        self._short, self._known = _LITTLE if encoding.little else _BIG
+        self._explicit_header = struct.Struct(order + "HH2sH").unpack_from
+        self._implicit_header = struct.Struct(order + "HHI").unpack_from
+        self._length = struct.Struct(order + "I").unpack_from
+        self._limits = limits
+        self._deepest = min(limits.sequence_depth, _DEEPEST)
+        self._threshold = bulk_threshold_bytes
+        self._start = self._checkpoint = 0
+        self._bulk_bytes = self._elements = self._values = 0
+
+    def read(self, start: int) -> Json:
+        """The data set from `start` to the end of the buffer, bulk data without URIs yet."""
+        self._start, self._checkpoint = start, start + _STRIDE_BYTES
+        end = len(self.data)
+        explicit = self._explicit_vr
+        if end - start >= 8 and looks_explicit(self.data, start) != explicit:
+            explicit = not explicit
+            self.warn("The VR encoding is not that of the transfer syntax")
+        scope = Scope(explicit, DEFAULT)
+        self._dataset(start, end, scope, delimited=False)
+        self._settle(scope.pending, signed=False)
+        self._check(end, 0)
+        return scope.elements
+
+    def warn(self, detail: str) -> None:
+        """Note something that was tolerated, once."""
+        self.warnings.setdefault(detail, Reason(Code.MISMATCH_WARNING, detail))
+
+    def _check(self, pos: int, elements: int) -> int:
+        """Compare the totals with their limits; returns where to check next."""
+        if self._elements + elements > self._limits.elements:
+            raise TooLarge(f"There are more than {self._limits.elements} elements")
+        if self._values > self._limits.elements * _VALUES_PER_ELEMENT:
+            raise TooLarge("There are too many values")
+        if pos - self._start - self._bulk_bytes > self._limits.header_bytes:
+            raise TooLarge(f"The data set without bulk data exceeds {self._limits.header_bytes} bytes")
+        self._checkpoint = pos + _STRIDE_BYTES
+        return self._checkpoint
+
+    # Data sets and sequences
+
+    def _dataset(self, pos: int, end: int, scope: Scope, *, delimited: bool) -> int:
+        """Read elements until `end`, or until the item's delimiter; returns the position behind."""
+        loop = self._explicit if scope.explicit else self._implicit
+        pos = loop(pos, end, scope, delimited)
+        self._elements += len(scope.elements) + 1
+        if scope.unsorted:
+            scope.elements = dict(sorted(scope.elements.items()))
+        if scope.pending:
+            signed = scope.is_signed()
+            if signed is not None:
+                self._settle(scope.pending, signed=signed)
+                scope.pending = []
+        return pos
+
+    def _explicit(self, pos: int, end: int, scope: Scope, delimited: bool) -> int:
+        data, header, short, plain = self.data, self._explicit_header, self._short, self._plain
+        checkpoint, last = self._checkpoint, -1
+        while pos + 8 <= end:
+            if pos > checkpoint:
+                checkpoint = self._check(pos, len(scope.elements))
+            group, number, vr, length = header(data, pos)
+            tag = group << 16 | number
+            entry = short.get(vr)
+            if entry is not None:
+                start = pos + 8
+                pos = start + length
+                if pos > end:
+                    raise _beyond(tag)
+                plain(tag, entry, start, pos, scope)
+            elif group == 0xFFFE:
+                pos, done = self._delimiter(tag, pos, delimited)
+                if done:
+                    return pos
+            else:
+                pos = self._uncommon(tag, vr, pos, end, scope)
+            if tag <= last:
+                scope.unsorted = True
+            last = tag
+        return self._end(pos, end, scope, delimited)
+
+    def _implicit(self, pos: int, end: int, scope: Scope, delimited: bool) -> int:
+        data, header, known, plain = self.data, self._implicit_header, self._known, self._plain
+        checkpoint, last = self._checkpoint, -1
+        while pos + 8 <= end:
+            if pos > checkpoint:
+                checkpoint = self._check(pos, len(scope.elements))
+            group, number, length = header(data, pos)
+            tag = group << 16 | number
+            entry = known.get(tag)
+            if entry is not None and length < _STRIDE_BYTES:
+                start = pos + 8
+                pos = start + length
+                if pos > end:
+                    raise _beyond(tag)
+                plain(tag, entry, start, pos, scope)
+            elif group == 0xFFFE:
+                pos, done = self._delimiter(tag, pos, delimited)
+                if done:
+                    return pos
+            else:
+                pos = self._implied(tag, scope.implied_vr(tag), pos + 8, length, end, scope)
+            if tag <= last:
+                scope.unsorted = True
+            last = tag
+        return self._end(pos, end, scope, delimited)
+
+    def _delimiter(self, tag: int, pos: int, delimited: bool) -> tuple[int, bool]:
+        """What a tag of group FFFE means where an element may be: the next position, and whether the data set ends."""
+        if tag == ITEM_END and delimited:
+            return pos + 8, True
+        if tag in (ITEM, SEQUENCE_END) and delimited:
+            self.warn("An item has no delimiter")
+            return pos, True
+        if tag in (ITEM_END, SEQUENCE_END):
+            self.warn("There is a delimiter too many")
+            self._elements += 1
+            return pos + 8, False
+        raise CannotUnderstand(f"{label(tag)} stands where an element must be")
+
+    def _end(self, pos: int, end: int, scope: Scope, delimited: bool) -> int:
+        """Less than 8 bytes are left before `end`."""
+        if delimited:
+            raise CannotUnderstand("An item of undefined length has no end")
+        if pos < end:
+            if scope.depth or not _only_zeros(self.data, pos, end):
+                raise CannotUnderstand("The data set ends inside the header of an element")
+            self.warn("There are zero bytes behind the data set")
+        return end
+
+    def _sequence(self, tag: int, start: int, length: int, end: int, scope: Scope) -> int:
+        """Read the items of a sequence into the scope; returns the position behind it."""
+        if scope.depth >= self._deepest:
+            raise TooLarge(f"Sequences are nested deeper than {self._deepest}")
+        stop = end if length == UNDEFINED else start + length
+        items: list[Json] = []
+        pos = start
+        while pos < stop:
+            mark, size, pos = self._item_header(tag, pos, stop)
+            if mark == SEQUENCE_END:
+                pos = pos if length == UNDEFINED else stop
+                break
+            item_end = stop if size == UNDEFINED else pos + size
+            explicit = scope.explicit and (item_end - pos < 8 or looks_explicit(self.data, pos))
+            prefix = f"{scope.prefix}{NAMES[tag]}/{len(items) + 1}/"
+            item = Scope(explicit, scope.charset, depth=scope.depth + 1, prefix=prefix)
+            pos = self._dataset(pos, item_end, item, delimited=size == UNDEFINED)
+            items.append(item.elements)
+            if item.pending:
+                scope.pending += item.pending
+        else:
+            if length == UNDEFINED:
+                raise CannotUnderstand(f"{label(tag)} of undefined length has no end")
+        self._put(tag, {"vr": "SQ", "Value": items}, scope)
+        return pos
+
+    def _item_header(self, tag: int, pos: int, stop: int) -> tuple[int, int, int]:
+        """Tag and length of the item or delimiter at `pos`, and the position behind this header."""
+        if pos + 8 > stop:
+            raise CannotUnderstand(f"{label(tag)} ends inside the header of an item")
+        group, number, size = self._implicit_header(self.data, pos)
+        mark = group << 16 | number
+        pos += 8
+        if mark != ITEM and mark != SEQUENCE_END:
+            raise CannotUnderstand(f"{label(tag)} has {label(mark)} where an item must be")
+        if mark == ITEM and size != UNDEFINED and pos + size > stop:
+            raise CannotUnderstand(f"{label(tag)} has an item that is longer than the rest")
+        return mark, size, pos
+
+    # Elements
+
+    def _put(self, tag: int, element: Json, scope: Scope) -> None:
+        """Keep an element, but group lengths (PS3.18 F.2.2)."""
+        if tag & 0xFFFF:
+            scope.elements[NAMES[tag]] = element
+
+    def _plain(self, tag: int, entry: _Entry, start: int, stop: int, scope: Scope) -> None:
+        """An element whose value is a list of plain values."""
+        if not tag & 0xFFFF or tag < 0x00030000:
+            return
+        vr, decode = entry
+        values: list[Any] = []
+        if start < stop:
+            try:
+                values = decode(self.data, start, stop, scope.charset)
+            except WrongLength:
+                self.warn(f"{label(tag)} has a length that does not fit its VR")
+                self._binary(tag, UNKNOWN, start, stop, scope)
+                return
+        if values:
+            scope.elements[NAMES[tag]] = {"vr": vr, "Value": values}
+            if len(values) > 8:
+                self._values += len(values)
+        else:
+            scope.elements[NAMES[tag]] = {"vr": vr}
+        if tag in WATCHED:
+            scope.watch(tag, values)
+
+    def _uncommon(self, tag: int, vr: bytes, pos: int, end: int, scope: Scope) -> int:
+        """An element in explicit VR whose VR is none of those with a 16-bit length."""
+        name = str(vr, "latin-1")
+        if not (name.isascii() and name.isalpha() and name.isupper()):
+            # Some writers switch to implicit VR inside of an explicit VR data set.
+            return self._implied(tag, scope.implied_vr(tag), pos + 8, self._length(self.data, pos + 4)[0], end, scope)
+        if name not in LONG_FORM and bytes(self.data[pos + 6 : pos + 8]) != b"\0\0":
+            start, length = pos + 8, self._explicit_header(self.data, pos)[3]
+        elif pos + 12 > end:
+            raise _beyond(tag)
+        else:
+            # VRs that are newer than this table have a 32-bit length as well (PS3.5 6.2).
+            start, length = pos + 12, self._length(self.data, pos + 8)[0]
+        if name in LONG_FORM and name != UNKNOWN:
+            return self._value(tag, name, start, length, end, scope)
+        return self._unknown(tag, start, length, end, scope)
+
+    def _unknown(self, tag: int, start: int, length: int, end: int, scope: Scope) -> int:
+        """An element of VR UN, or of a VR we do not know."""
+        vr = UNKNOWN if length == UNDEFINED else scope.corrected_vr(tag, length)
+        return self._implied(tag, vr, start, length, end, scope)
+
+    def _implied(self, tag: int, vr: str, start: int, length: int, end: int, scope: Scope) -> int:
+        """An element whose VR is the dictionary's and not the sender's, so it need not be true."""
+        if vr == "SQ" and length >= 8 and start + length <= end:
+            group, number, _ = self._implicit_header(self.data, start)
+            if group << 16 | number not in (ITEM, SEQUENCE_END):
+                self.warn(f"{label(tag)} should be a sequence and is none")
+                self._put(tag, {"vr": "SQ", "Value": [{}]}, scope)
+                return start + length
+        return self._value(tag, vr, start, length, end, scope)
+
+    def _value(self, tag: int, vr: str, start: int, length: int, end: int, scope: Scope) -> int:
+        """Any element; returns the position behind it."""
+        if length == UNDEFINED:
+            return self._undefined(tag, vr, start, end, scope)
+        stop = start + length
+        if stop > end:
+            raise _beyond(tag)
+        if tag < 0x00030000:
+            return self._foreign(tag, stop, end, scope)
+        if vr == "SQ":
+            return self._sequence(tag, start, length, end, scope)
+        if vr in AMBIGUOUS and vr != US_OR_SS:
+            vr = scope.resolved_vr(tag, vr)
+        if length > _STRIDE_BYTES and vr not in BINARY:
+            self._allow(tag, vr, start, stop)
+        if vr == US_OR_SS:
+            self._postpone(tag, start, stop, scope)
+        elif vr in self._decoders:
+            self._plain(tag, (vr, self._decoders[vr]), start, stop, scope)
+        else:
+            self._binary(tag, vr if vr in BINARY else UNKNOWN, start, stop, scope)
+        return stop
+
+    def _foreign(self, tag: int, stop: int, end: int, scope: Scope) -> int:
+        """An element of the command or meta group, which is left out, or zero bytes that look like one."""
+        self._elements += 1
+        if tag:
+            return stop
+        if scope.depth or not _only_zeros(self.data, stop, end):
+            raise CannotUnderstand("There are zero bytes where an element must be")
+        self.warn("There are zero bytes behind the data set")
+        return end
+
+    def _allow(self, tag: int, vr: str, start: int, stop: int) -> None:
+        """Refuse a long value that would take too much memory, before it does."""
+        length = stop - start
+        if length > self._limits.element_bytes:
+            raise TooLarge(f"{label(tag)} is longer than {self._limits.element_bytes} bytes")
+        size = 2 if vr == US_OR_SS else NUMBER_SIZES.get(vr, 0)
+        values = length // size if size else bytes(self.data[start:stop]).count(b"\\")
+        if self._values + values > self._limits.elements * _VALUES_PER_ELEMENT:
+            raise TooLarge(f"{label(tag)} has too many values")
+
+    def _postpone(self, tag: int, start: int, stop: int, scope: Scope) -> None:
+        """An element that is US or SS: its values come when Pixel Representation is known."""
+        element: Json = {"vr": "US"}
+        self._put(tag, element, scope)
+        if start < stop:
+            scope.pending.append((element, tag, start, stop))
+            if tag in LUT_DESCRIPTORS and stop - start == 6:
+                scope.watch(tag, self._decoders["US"](self.data, start, stop, scope.charset))
+
+    def _settle(self, pending: list[tuple[Json, int, int, int]], *, signed: bool) -> None:
+        """Give US or SS elements their VR and values."""
+        vr = "SS" if signed else "US"
+        decode = self._decoders[vr]
+        for element, tag, start, stop in pending:
+            try:
+                values = decode(self.data, start, stop, DEFAULT)
+            except WrongLength:
+                element.update(vr=UNKNOWN, InlineBinary=_base64(self.data[start:stop]))
+                continue
+            if tag in LUT_DESCRIPTORS:
+                unsign_first(values)
+            element.update(vr=vr, Value=values)
+
+    # Binary values
+
+    def _binary(self, tag: int, vr: str, start: int, stop: int, scope: Scope) -> None:
+        """A value of bytes: inline, or by reference when it is long or the object's pixels."""
+        element: Json = {"vr": vr}
+        self._put(tag, element, scope)
+        is_pixels = scope.depth == 0 and tag in _PIXELS
+        if is_pixels and self.pixels is None and start < stop:
+            self.pixels = PixelData(tag, start, stop)
+        if stop - start > self._threshold or (is_pixels and start < stop):
+            path = scope.prefix + NAMES[tag]
+            self.bulk[path] = (start, stop - start)
+            self.references.append((element, path))
+            self._bulk_bytes += stop - start
+        elif start < stop:
+            element["InlineBinary"] = _base64(self.data[start:stop])
+        if tag == EXTENDED_OFFSET_TABLE and scope.depth == 0:
+            self.offset_table = (start, stop - start)
+
+    def _undefined(self, tag: int, vr: str, start: int, end: int, scope: Scope) -> int:
+        """An element of undefined length: a sequence, or fragments (PS3.5 7.5, A.4)."""
+        implied_private = tag >> 16 & 1 and not scope.explicit
+        if tag == PIXEL_DATA or (not implied_private and vr != UNKNOWN and (vr in BINARY or vr in AMBIGUOUS)):
+            return self._fragmented(tag, vr, start, end, scope)
+        if vr in ("SQ", UNKNOWN) or implied_private:
+            # UN of undefined length is a sequence in implicit VR (PS3.5 6.2.2).
+            return self._sequence(tag, start, UNDEFINED, end, scope)
+        raise CannotUnderstand(f"{label(tag)} must not have an undefined length")
+
+    def _fragmented(self, tag: int, vr: str, start: int, end: int, scope: Scope) -> int:
+        """Encapsulated data, here or in an icon; returns the position behind the delimiter."""
+        fragments = Fragments(array("Q"), array("Q"))
+        pos = stop = start
+        while True:
+            if pos == end and not scope.depth:
+                self.warn("Pixel Data has no sequence delimiter")
+                break
+            mark, size, pos = self._item_header(tag, pos, end)
+            if mark == SEQUENCE_END:
+                break
+            if size == UNDEFINED or len(fragments.offsets) >= _MOST_FRAGMENTS:
+                raise CannotUnderstand(f"{label(tag)} has a fragment of undefined length or too many fragments")
+            fragments.offsets.append(pos)
+            fragments.lengths.append(size)
+            stop = pos = pos + size
+        if tag == PIXEL_DATA and not scope.depth:
+            self.pixels = PixelData(tag, start, stop, fragments)
+        self._binary(tag, "OB" if vr in AMBIGUOUS or (tag == PIXEL_DATA and vr == UNKNOWN) else vr, start, stop, scope)
+        return pos
+
+
+def label(tag: int) -> str:
+    """A tag as people write it."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def looks_explicit(data: Buffer, pos: int) -> bool:
+    """Whether the element at `pos` has a VR: two upper-case letters where implicit VR has its length.
+
+    A length that reads as letters would be over 16 KiB and odd to start a data set with.
+    """
+    return 65 <= data[pos + 4] <= 90 and 65 <= data[pos + 5] <= 90
+
+
+def _beyond(tag: int) -> CannotUnderstand:
+    return CannotUnderstand(f"{label(tag)} is longer than the rest of the data")
+
+
+def _base64(data: Buffer) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+def _only_zeros(data: Buffer, pos: int, end: int) -> bool:
+    while pos < end:
+        block = bytes(data[pos : min(pos + _STRIDE_BYTES, end)])
+        if block.count(0) != len(block):
+            return False
+        pos += len(block)
+    return True

@@ -1,0 +1,53 @@
+"""The DICOM JSON metadata as it is kept: UTF-8 JSON in one zstd frame, bulk data by reference (PS3.18 F)."""
+
+import threading
+from typing import Final
+
+import orjson
+import zstandard
+
+from index.errors import CannotUnderstand
+from index.records import DicomJson, InstanceKey
+
+BULK_DATA_ROOT: Final = "/dicomweb"
+"""Start of every BulkDataURI. References are relative to the server, whatever name it is reached by."""
+
+_LEVEL: Final = 1
+_contexts = threading.local()
+
+
+def bulk_data_prefix(key: InstanceKey) -> str:
+    """What precedes the path of a bulk data value (index/layout.py) in its BulkDataURI."""
+    return (
+        f"{BULK_DATA_ROOT}/studies/{key.study_instance_uid}/series/{key.series_instance_uid}"
+        f"/instances/{key.sop_instance_uid}/bulkdata/"
+    )
+
+
+def compress(dataset: DicomJson) -> bytes:
+    """A data set in the DICOM JSON model as it is stored."""
+    try:
+        text = orjson.dumps(dataset)
+    except orjson.JSONEncodeError as exc:
+        raise CannotUnderstand("The data set cannot be written as JSON") from exc
+    return _compressor().compress(text)
+
+
+def decompress(blob: bytes) -> bytes:
+    """The UTF-8 JSON that `compress` stored."""
+    return _decompressor().decompress(blob)
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """This thread's compressor: making one costs more than compressing a header, and threads cannot share it."""
+    compressor: zstandard.ZstdCompressor | None = getattr(_contexts, "compressor", None)
+    if compressor is None:
+        compressor = _contexts.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return compressor
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    decompressor: zstandard.ZstdDecompressor | None = getattr(_contexts, "decompressor", None)
+    if decompressor is None:
+        decompressor = _contexts.decompressor = zstandard.ZstdDecompressor()
+    return decompressor

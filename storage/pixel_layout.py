@@ -1,0 +1,129 @@
+"""Where each frame stands, worked out once at ingest from what the scan found (PS3.5 8.2, A.4).
+
+Sizes that the data set claims are hints: what the bytes cannot hold is reported and cut, never believed.
+"""
+
+import itertools
+import struct
+from array import array
+from collections.abc import Sequence
+from typing import Any, Final
+
+from index.layout import EncapsulatedPixels, NativePixels, PixelLayout
+from storage.elements import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, Fragments, PixelData, Scan
+from storage.scopes import Json
+from storage.syntaxes import TransferSyntax
+
+_SUBSAMPLED: Final = {"YBR_FULL_422": 2, "YBR_PARTIAL_422": 2}
+"""Photometric Interpretation -> samples stored for each pixel, where colour is sampled at every second one."""
+
+_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\x0a", b"\0\0\0\x0c")
+"""First bytes of a JPEG or JPEG-LS, JPEG 2000 and JPEG XL codestream, and of the boxes of the latter two."""
+
+_FEW: Final = 8
+"""Layouts this short are kept as tuples, as index/layout.py unpacks them."""
+
+
+def pixel_layout(scan: Scan, dataset: Json, syntax: TransferSyntax | None) -> PixelLayout | None:
+    """The layout of the top-level pixels; None when there are none or their frames cannot be told apart."""
+    pixels = scan.pixels
+    if pixels is None:
+        return None
+    if syntax is not None and syntax.encapsulated != (pixels.fragments is not None):
+        scan.warn("Pixel Data is not encoded as its transfer syntax says")
+        return None
+    if pixels.fragments is None:
+        return _native(scan, dataset, pixels)
+    return _encapsulated(scan, dataset, pixels.fragments, is_video=syntax is not None and syntax.video)
+
+
+def _first(dataset: Json, key: str) -> Any:
+    values = dataset.get(key, {}).get("Value")
+    return values[0] if values else None
+
+
+def _count(dataset: Json, key: str) -> int:
+    """A number that must be positive to mean anything; 0 when it is missing or is not."""
+    value = _first(dataset, key)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _native(scan: Scan, dataset: Json, pixels: PixelData) -> NativePixels | None:
+    length = pixels.stop - pixels.start
+    frames = _count(dataset, "00280008") or 1
+    bits = _frame_bits(dataset, pixels.tag)
+    if not bits:
+        scan.warn("Rows, Columns or Bits Allocated is missing")
+        bits = length * 8 // frames
+    there = min(frames, length * 8 // bits) if bits else 0
+    if there < frames:
+        scan.warn("Pixel Data is shorter than its description")
+    return NativePixels(pixels.start, length, bits, there) if there else None
+
+
+def _frame_bits(dataset: Json, tag: int) -> int:
+    """Size of one frame in bits, 0 when the description is incomplete (PS3.3 C.7.6.3, PS3.5 8.1.1)."""
+    size = _count(dataset, "00280010") * _count(dataset, "00280011")
+    if tag == FLOAT_PIXEL_DATA:
+        return size * 32
+    if tag == DOUBLE_FLOAT_PIXEL_DATA:
+        return size * 64
+    samples = _count(dataset, "00280002") or 1
+    if samples == 3:
+        samples = _SUBSAMPLED.get(str(_first(dataset, "00280004")), 3)
+    return size * samples * _count(dataset, "00280100")
+
+
+def _encapsulated(scan: Scan, dataset: Json, items: Fragments, *, is_video: bool) -> EncapsulatedPixels | None:
+    # The first item is the Basic Offset Table, empty or not (PS3.5 A.4).
+    offsets, lengths = items.offsets[1:], items.lengths[1:]
+    if not offsets:
+        scan.warn("Pixel Data has no fragments")
+        return None
+    frames = 1 if is_video else _count(dataset, "00280008") or 1
+    first = _first_fragments(scan, items, frames)
+    if first is None:
+        scan.warn("Frames cannot be told apart: there is no usable offset table")
+        return None
+    if len(first) != frames:
+        scan.warn("Number of Frames does not agree with Pixel Data")
+    if len(offsets) + len(first) <= _FEW:
+        return EncapsulatedPixels(tuple(offsets), tuple(lengths), tuple(first))
+    return EncapsulatedPixels(offsets, lengths, array("Q", first))
+
+
+def _first_fragments(scan: Scan, items: Fragments, frames: int) -> Sequence[int] | None:
+    """Index of the first fragment of each frame, by the most trustworthy source there is."""
+    if frames == 1:
+        return [0]
+    offsets = items.offsets[1:]
+    tables = [table for table in _tables(scan, items) if table]
+    starts = {offset - offsets[0]: index for index, offset in enumerate(offsets)} if tables else {}
+    found = [_resolve(table, starts) for table in tables]
+    for first in found:
+        if first is not None and len(first) == frames:
+            return first
+    if len(offsets) == frames:
+        return range(frames)
+    marked = [i for i, offset in enumerate(offsets) if bytes(scan.data[offset : offset + 4]).startswith(_STARTS)]
+    if marked and marked[0] == 0 and (len(marked) == frames or len(offsets) < frames):
+        return marked
+    return next((first for first in found if first is not None), None)
+
+
+def _tables(scan: Scan, items: Fragments) -> list[Sequence[int]]:
+    """The Basic and the Extended Offset Table: offsets in bytes from the first fragment's item tag."""
+    offset, length = items.offsets[0], items.lengths[0]
+    basic = struct.unpack_from(f"<{length // 4}I", scan.data, offset)
+    if scan.offset_table is None:
+        return [basic]
+    offset, length = scan.offset_table
+    return [basic, struct.unpack_from(f"<{length // 8}Q", scan.data, offset)]
+
+
+def _resolve(table: Sequence[int], starts: dict[int, int]) -> list[int] | None:
+    """The fragments an offset table points to; None unless every entry points to one, in ascending order."""
+    first = [starts.get(offset, -1) for offset in table]
+    if first[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(first)):
+        return None
+    return first
