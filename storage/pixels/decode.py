@@ -47,6 +47,14 @@ def decode_frame(frame: StoredFrame, description: ImageDescription, *, limit_byt
     return DecodedFrame(_fit(decoded, description), photometric)
 
 
+def thin_out(frame: DecodedFrame, stride: int) -> DecodedFrame:
+    """Every `stride`-th sample of every `stride`-th row."""
+    if stride == 1:
+        return frame
+    thinned = frame.samples[stride // 2 :: stride, stride // 2 :: stride]
+    return DecodedFrame(np.ascontiguousarray(thinned), frame.photometric_interpretation)
+
+
 def sample_type(description: ImageDescription) -> np.dtype[np.generic]:
     """The numpy type of a decoded sample, in native byte order."""
     kind = "f" if description.floating else "i" if description.signed else "u"
