@@ -240,7 +240,7 @@ def _as_pacs_error(error: Exception) -> PacsError:
 
 
 def _check_policy(rules: settings.Archive, sop_class_uid: str, transfer_syntax_uid: str) -> None:
-    if sop_class_uid and sop_class_uid not in sop_classes.KNOWN and not rules.accept_unknown_sop_classes:
+    if sop_class_uid and not sop_classes.is_storage(sop_class_uid) and not rules.accept_unknown_sop_classes:
         raise CannotUnderstand("SOP Class is not a known storage class", code=Code.SOP_CLASS_NOT_SUPPORTED)
     if syntaxes.lookup(transfer_syntax_uid) is None and not rules.accept_unknown_transfer_syntaxes:
         raise CannotUnderstand("Transfer Syntax is not known", code=Code.TRANSFER_SYNTAX_NOT_SUPPORTED)

@@ -7,6 +7,9 @@ from pydicom._uid_dict import UID_dictionary
 _NO_OBJECTS: Final = ("Storage Commitment", "Media Storage Directory")
 """Classes that have Storage in their name and are not stored: a service, and the DICOMDIR."""
 
+_STANDARD_ARC: Final = "1.2.840.10008.5.1.4.1.1."
+"""Where the standard puts its composite storage classes. One that no table here has is newer than the table."""
+
 
 def _table() -> dict[str, str]:
     return {
@@ -18,3 +21,8 @@ def _table() -> dict[str, str]:
 
 KNOWN: Final = _table()
 """SOP Class UID -> name."""
+
+
+def is_storage(uid: str) -> bool:
+    """Whether the standard, as far as we or its numbering know, says that objects of this class are stored."""
+    return uid in KNOWN or (uid.startswith(_STANDARD_ARC) and uid not in UID_dictionary)
