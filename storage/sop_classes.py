@@ -11,8 +11,17 @@ _STANDARD_ARC: Final = "1.2.840.10008.5.1.4.1.1."
 """Where the standard puts its composite storage classes. One that no table here has is newer than the table."""
 
 
+_NEWER: Final = {
+    "1.2.840.10008.5.1.4.1.1.9.100.1": "Waveform Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.2": "Waveform Acquisition Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+}
+"""What the standard has added since pydicom's dictionary was made."""
+
+
 def _table() -> dict[str, str]:
-    return {
+    return _NEWER | {
         uid: name
         for uid, (name, kind, *_) in UID_dictionary.items()
         if kind == "SOP Class" and "Storage" in name and not name.startswith(_NO_OBJECTS)
