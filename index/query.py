@@ -1,7 +1,11 @@
 """A question to the index, and the one parser of matching text (PS3.4 C.2.2.2)."""
 
+import re
 from dataclasses import dataclass
 
+from index.attributes import BY_KEYWORD, Attribute, Matching
+from index.errors import InvalidQuery
+from index.matching import date_text, has_wildcard, time_bounds
 from index.records import Level
 
 
@@ -72,3 +76,56 @@ class Query:
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
+
+
+def parse_filter(keyword: str, text: str) -> Filter | None:
+    """The filter that a matching key asks for (PS3.4 C.2.2.2); None is universal matching.
+
+    Several values are separated by `\\`, for UIDs and code strings also by `,` as QIDO-RS clients write them.
+    Raises InvalidQuery for an attribute that cannot be searched and for a value that cannot be read.
+    """
+    row = BY_KEYWORD.get(keyword)
+    if row is None or not row.searchable:
+        raise InvalidQuery(f"{keyword[:64]} cannot be searched")
+    if "\0" in text.rstrip("\0"):
+        raise InvalidQuery(f"{keyword}: the value holds a NUL character")
+    value = text.strip(" \0")
+    if not value.strip("*"):
+        return None
+    if row.matching is Matching.NAME:
+        return PersonName(keyword, value)
+    if row.matching in (Matching.DATE, Matching.TIME):
+        return _parse_moment(row, value)
+    return _parse_values(row, value)
+
+
+def _parse_values(row: Attribute, value: str) -> Filter:
+    separators = r"[\\,]" if row.vr in ("UI", "CS", "IS", "US") else r"\\"
+    values = tuple(part for piece in re.split(separators, value) if (part := piece.strip()))
+    if not values:
+        raise InvalidQuery(f"{row.keyword}: the value is empty")
+    if not any(has_wildcard(part) for part in values):
+        return Exact(row.keyword, values[0]) if len(values) == 1 else AnyOf(row.keyword, values)
+    if len(values) > 1:
+        raise InvalidQuery(f"{row.keyword}: a list of values cannot hold wild cards")
+    if row.matching not in (Matching.TEXT, Matching.LIST) or row.vr == "UI":
+        raise InvalidQuery(f"{row.keyword} cannot be matched by wild cards")
+    return Wildcard(row.keyword, values[0])
+
+
+def _parse_moment(row: Attribute, value: str) -> Filter:
+    """A date or time, or a range of them: `a-b`, `a-` and `-b`."""
+    start, dash, end = (part.strip() for part in value.partition("-"))
+    ends = [part for part in (start, end) if part]
+    if not ends or not all(_is_moment(row, part) for part in ends):
+        shown = "the value" if row.level is Level.PATIENT else repr(value[:32])
+        raise InvalidQuery(
+            f"{row.keyword}: {shown} is no {'date' if row.matching is Matching.DATE else 'time'} or range"
+        )
+    if not dash:
+        return Exact(row.keyword, start)
+    return Range(row.keyword, start or None, end or None)
+
+
+def _is_moment(row: Attribute, text: str) -> bool:
+    return bool(date_text(text)) if row.matching is Matching.DATE else time_bounds(text) is not None

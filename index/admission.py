@@ -1,0 +1,321 @@
+"""The transaction that makes instances known: patient, study, series, instance, document and change row.
+
+The first instance of a patient, study or series decides its attributes; later ones that say otherwise are
+recorded in `disagreements` and never refused. Counters are kept here and nowhere else (see also
+`index.versions`, which takes instances out again). On PostgreSQL several processes run this at once: rows are
+locked in the order of their UIDs and ids, and who loses a race for a unique key runs its transaction again.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, case, func, or_, select, update
+
+from index.database import Database, Prepared, Transaction
+from index.disagreements import Disagreements
+from index.entries import TERM_KINDS, Entry, list_member
+from index.records import Level, Origin
+from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
+
+_MAXIMUM_LIST_CHARACTERS = 2000
+"""A study's lists of modalities and SOP classes stop growing here."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where an instance belongs: ids of the rows above it."""
+
+    patient_fk: int
+    study_fk: int
+    series_fk: int
+
+
+class Newcomer(NamedTuple):
+    """An instance to be made known."""
+
+    tenant_id: int
+    entry: Entry
+    origin: Origin
+    at_ms: int
+    version: int = 1
+    action: str = "stored"
+
+
+class Admission:
+    """The statements of the transaction, compiled once for a database."""
+
+    def __init__(self, database: Database) -> None:
+        """Compiles; touches no connection."""
+        prepare = database.prepare
+        self._database = database
+        self._disagreements = Disagreements(database)
+        self._find_tenant = prepare(select(tenants.c.id).where(tenants.c.name == bindparam("name")))
+        self._add_tenant = self._insert(tenants, ("name",))
+        self._find_patient = prepare(
+            select(patients.c.id, patients.c.summary, patients.c.extra).where(
+                *(
+                    patients.c[name] == bindparam(name)
+                    for name in ("tenant_id", "patient_id", "issuer_of_patient_id", "anchor")
+                )
+            )
+        )
+        self._find_study = prepare(
+            select(studies.c.id, studies.c.patient_fk, studies.c.sort_key, studies.c.summary, studies.c.extra).where(
+                studies.c.tenant_id == bindparam("tenant_id"), studies.c.study_instance_uid == bindparam("uid")
+            )
+        )
+        self._find_series = prepare(
+            select(series.c.id, series.c.sop_classes, series.c.summary, series.c.extra).where(
+                series.c.study_fk == bindparam("study_fk"), series.c.series_instance_uid == bindparam("uid")
+            )
+        )
+        self._add_patient = self._insert(patients, _columns(patients, "number_of"))
+        self._add_study = self._insert(studies, _columns(studies, "number_of", "modalities_in", "sop_classes_in"))
+        self._add_series = self._insert(series, _columns(series, "number_of", "sop_classes"))
+        self._add_term = prepare(database.insert(study_terms).on_conflict_do_nothing())
+        self._add_instance = prepare(instances.insert())
+        self._add_document = prepare(documents.insert())
+        self._add_change = prepare(changes.insert().values({name: bindparam(name) for name in _columns(changes)}))
+        self._grow_modalities = self._grow(studies, "modalities_in_study")
+        self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
+        self._grow_series_classes = self._grow(series, "sop_classes")
+        self._count = tuple(_counting(database, table, names) for table, names in _COUNTERS)
+        self._tenant_ids: dict[str, int] = {}
+
+    def _insert(self, table: Any, names: Sequence[str]) -> Prepared:
+        values = {name: bindparam(name, type_=table.c[name].type) for name in names}
+        return self._database.prepare(
+            self._database.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
+        )
+
+    def _grow(self, table: Any, name: str) -> Prepared:
+        column = table.c[name]
+        grown = case(
+            (
+                or_(
+                    func.replace(column, bindparam("member"), "") != column,
+                    func.length(column) > _MAXIMUM_LIST_CHARACTERS,
+                ),
+                column,
+            ),
+            (column == "", bindparam("member")),
+            else_=column.concat(bindparam("tail")),
+        )
+        return self._database.prepare(update(table).where(table.c.id == bindparam("row")).values({name: grown}))
+
+    def tenant_id(self, tx: Transaction, name: str) -> int:
+        """The tenant's id; a tenant comes to be with its first instance."""
+        known = self._tenant_ids.get(name)
+        if known is None:
+            rows = tx.rows(self._find_tenant, {"name": name}) or tx.rows(self._add_tenant, {"name": name})
+            known = rows[0][0] if rows else tx.rows(self._find_tenant, {"name": name})[0][0]
+        return known
+
+    def remember_tenant(self, name: str, tenant_id: int) -> None:
+        """Called after the commit: a rolled back tenant must not be remembered."""
+        self._tenant_ids[name] = tenant_id
+
+    def admit(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
+        """Insert instances that are not known yet. Their SOP Instance UIDs must differ."""
+        if not newcomers:
+            return
+        ordered = sorted(newcomers, key=lambda one: (one.tenant_id, *_uids(one)))
+        places = self._places(tx, ordered)
+        ids = tx.new_ids("instances", len(ordered))
+        rows = [
+            one.entry.instance
+            | {
+                "id": number,
+                "tenant_id": one.tenant_id,
+                "series_fk": place.series_fk,
+                "version": one.version,
+                "stored_at_ms": one.at_ms,
+            }
+            for one, place, number in zip(ordered, places, ids, strict=True)
+        ]
+        tx.run_many(self._add_instance, rows)
+        bodies = [
+            {"instance_fk": number, "body": one.entry.record.metadata} for one, number in zip(ordered, ids, strict=True)
+        ]
+        tx.run_many(self._add_document, bodies)
+        self.count(tx, places, 1)
+        self.record_changes(tx, ordered)
+
+    def _places(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> list[Place]:
+        known: dict[tuple[object, ...], Place] = {}
+        classes: set[tuple[int, str]] = set()
+        places = []
+        for one in newcomers:
+            study_uid, series_uid, _ = _uids(one)
+            # What the instance says of its study and series is part of the key, so that one that differs is compared.
+            key = (one.tenant_id, study_uid, series_uid, *one.entry.documents())
+            place = known.get(key)
+            if place is None:
+                place = known[key] = self._place(tx, one, classes)
+            self._note_class(tx, place, one.entry, classes)
+            places.append(place)
+        return places
+
+    def _place(self, tx: Transaction, one: Newcomer, classes: set[tuple[int, str]]) -> Place:
+        study_uid, series_uid, _ = _uids(one)
+        rows = tx.rows(self._find_study, {"tenant_id": one.tenant_id, "uid": study_uid})
+        if rows:
+            study_fk, patient_fk, newest, summary, extra = rows[0]
+            self._disagreements.compare(tx, one, Level.STUDY, (study_uid, summary, extra))
+        else:
+            study_fk, patient_fk, newest = self._new_study(tx, one)
+        found = tx.rows(self._find_series, {"study_fk": study_fk, "uid": series_uid})
+        if found:
+            series_fk, known_classes, summary, extra = found[0]
+            self._disagreements.compare(tx, one, Level.SERIES, (series_uid, summary, extra))
+            classes.update((series_fk, uid) for uid in known_classes.split("\\"))
+        else:
+            series_fk, made = self._new_series(tx, one, study_fk, newest)
+            if made:
+                self.count_series(tx, Place(patient_fk, study_fk, series_fk), 1)
+        return Place(patient_fk, study_fk, series_fk)
+
+    def _new_study(self, tx: Transaction, one: Newcomer) -> tuple[int, int, int]:
+        entry, study_uid = one.entry, one.entry.record.key.study_instance_uid
+        patient_fk = self._patient(tx, one)
+        described = entry.study
+        values = described.columns | {
+            "tenant_id": one.tenant_id,
+            "patient_fk": patient_fk,
+            "study_instance_uid": study_uid,
+            "summary": described.summary,
+            "extra": described.extra,
+        }
+        made = tx.rows(self._add_study, values)
+        if not made:
+            found = tx.rows(self._find_study, {"tenant_id": one.tenant_id, "uid": study_uid})
+            return found[0][0], found[0][1], found[0][2]
+        study_fk, newest = made[0][0], described.columns["sort_key"]
+        term = {"tenant_id": one.tenant_id, "sort_key": newest, "study_fk": study_fk}
+        tx.run_many(self._add_term, [term | {"kind": kind, "term": text} for kind, text in entry.terms])
+        self.count_study(tx, Place(patient_fk, study_fk, 0), 1)
+        return study_fk, patient_fk, newest
+
+    def _patient(self, tx: Transaction, one: Newcomer) -> int:
+        described = one.entry.patient
+        values = described.columns | {
+            "tenant_id": one.tenant_id,
+            "summary": described.summary,
+            "extra": described.extra,
+        }
+        rows = tx.rows(self._find_patient, values)
+        if not rows:
+            rows = tx.rows(self._add_patient, values)
+            if rows:
+                return int(rows[0][0])
+            rows = tx.rows(self._find_patient, values)
+        self._disagreements.compare(tx, one, Level.PATIENT, (one.entry.record.key.study_instance_uid, *rows[0][1:]))
+        return int(rows[0][0])
+
+    def _new_series(self, tx: Transaction, one: Newcomer, study_fk: int, newest: int) -> tuple[int, bool]:
+        described = one.entry.series
+        uid = one.entry.record.key.series_instance_uid
+        values = described.columns | {
+            "study_fk": study_fk,
+            "series_instance_uid": uid,
+            "summary": described.summary,
+            "extra": described.extra,
+        }
+        made = tx.rows(self._add_series, values)
+        if not made:
+            return int(tx.rows(self._find_series, {"study_fk": study_fk, "uid": uid})[0][0]), False
+        self._note_modality(tx, one.tenant_id, (study_fk, newest), described.columns["modality"])
+        return int(made[0][0]), True
+
+    def _note_modality(self, tx: Transaction, tenant_id: int, study: tuple[int, int], modality: str) -> None:
+        """Add a modality to a study (id and sort key) and make the study findable by it."""
+        if not modality:
+            return
+        study_fk, newest = study
+        tx.run(self._grow_modalities, _growth(study_fk, modality))
+        kind = TERM_KINDS["ModalitiesInStudy"]
+        term = {"tenant_id": tenant_id, "kind": kind, "term": modality, "sort_key": newest, "study_fk": study_fk}
+        tx.run(self._add_term, term)
+
+    def _note_class(self, tx: Transaction, place: Place, entry: Entry, classes: set[tuple[int, str]]) -> None:
+        known = (place.series_fk, entry.record.sop_class_uid)
+        if known not in classes:
+            classes.add(known)
+            tx.run(self._grow_series_classes, _growth(place.series_fk, known[1]))
+            tx.run(self._grow_study_classes, _growth(place.study_fk, known[1]))
+
+    def count_series(self, tx: Transaction, place: Place, sign: int) -> None:
+        """Add or take away one series."""
+        tx.run(self._count[0], {"row": place.patient_fk, "studies": 0, "series": sign, "instances": 0})
+        tx.run(self._count[1], {"row": place.study_fk, "series": sign, "instances": 0})
+
+    def count_study(self, tx: Transaction, place: Place, sign: int) -> None:
+        """Add or take away one study."""
+        tx.run(self._count[0], {"row": place.patient_fk, "studies": sign, "series": 0, "instances": 0})
+
+    def count(self, tx: Transaction, places: Sequence[Place], sign: int) -> None:
+        """Add (1) or take away (-1) one instance at each place, in the order of the rows' ids."""
+        totals = (
+            Counter(p.patient_fk for p in places),
+            Counter(p.study_fk for p in places),
+            Counter(p.series_fk for p in places),
+        )
+        for statement, total in zip(self._count, totals, strict=True):
+            rows = [{"row": row, "studies": 0, "series": 0, "instances": sign * total[row]} for row in sorted(total)]
+            tx.run_many(statement, rows)
+
+    def record_changes(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
+        """One row of the change feed for each; the last thing a transaction does."""
+        tx.order_changes()
+        tx.run_many(self._add_change, [_change(one) for one in newcomers])
+
+
+_COUNTERS: tuple[tuple[Any, dict[str, str]], ...] = (
+    (
+        patients,
+        {
+            "studies": "number_of_patient_related_studies",
+            "series": "number_of_patient_related_series",
+            "instances": "number_of_patient_related_instances",
+        },
+    ),
+    (studies, {"series": "number_of_study_related_series", "instances": "number_of_study_related_instances"}),
+    (series, {"instances": "number_of_series_related_instances"}),
+)
+
+
+def _counting(database: Database, table: Any, names: dict[str, str]) -> Prepared:
+    values = {column: table.c[column] + bindparam(name, type_=table.c[column].type) for name, column in names.items()}
+    return database.prepare(update(table).where(table.c.id == bindparam("row")).values(values))
+
+
+def _columns(table: Any, *without: str) -> tuple[str, ...]:
+    return tuple(name for name in (column.name for column in table.columns) if name != "id" and not name.startswith(without or ("\0",)))
+
+
+def _growth(row: int, value: str) -> dict[str, Any]:
+    member = list_member(value)
+    return {"row": row, "member": member, "tail": member[1:]}
+
+
+def _uids(one: Newcomer) -> tuple[str, str, str]:
+    key = one.entry.record.key
+    return key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
+
+
+def _change(one: Newcomer) -> dict[str, Any]:
+    study_uid, series_uid, instance_uid = _uids(one)
+    return {
+        "tenant_id": one.tenant_id,
+        "action": one.action,
+        "study_instance_uid": study_uid,
+        "series_instance_uid": series_uid,
+        "sop_instance_uid": instance_uid,
+        "version": one.version,
+        "at_ms": one.at_ms,
+        "via": one.origin.via,
+        "peer": one.origin.peer,
+        "principal": one.origin.principal,
+    }

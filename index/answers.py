@@ -1,0 +1,175 @@
+"""The parts of an answer: which columns each is read from, and how they become DICOM JSON.
+
+A summary is stored with its tags in ascending order and null where only the index knows the value; putting the
+value in keeps the order (PS3.18 F.2.2). Answers of several parts are merged and sorted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import zstandard
+
+from index.attributes import BY_KEYWORD, EXTRA_TAGS, SUMMARY_TAGS, levels_down_to, tag_of
+from index.entries import list_values
+from index.query import Query
+from index.records import Level
+from index.selection import is_single
+from index.tables import NO_NUMBER, documents, instances, patients, series, studies
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Columns to read and the function that makes a document of them."""
+
+    columns: tuple[Any, ...]
+    build: Callable[..., Document]
+
+
+_ONLINE = {"vr": "CS", "Value": ["ONLINE"]}
+_AVAILABILITY = tag_of("InstanceAvailability")
+_MODALITIES = tag_of("ModalitiesInStudy")
+_CLASSES = tag_of("SOPClassesInStudy")
+_STUDY_UID = tag_of("StudyInstanceUID")
+_SERIES_UID = tag_of("SeriesInstanceUID")
+_SERIES_OF_STUDY = tag_of("NumberOfStudyRelatedSeries")
+_INSTANCES_OF_STUDY = tag_of("NumberOfStudyRelatedInstances")
+_INSTANCES_OF_SERIES = tag_of("NumberOfSeriesRelatedInstances")
+_COUNTERS = tuple(
+    (row.tag, row.column)
+    for row in BY_KEYWORD.values()
+    if row.level is Level.PATIENT and row.keyword.startswith("NumberOfPatientRelated")
+)
+_COUNTER_TAGS = frozenset(tag for tag, _ in _COUNTERS)
+_IMAGE = tuple(sorted((row.tag, row.vr, row.column) for row in BY_KEYWORD.values() if row.level is Level.IMAGE))
+
+
+def _element(vr: str, values: list[Any]) -> Document:
+    return {"vr": vr, "Value": values} if values else {"vr": vr}
+
+
+def _counters(*numbers: int) -> Document:
+    return {tag: _element("IS", [number]) for (tag, _), number in zip(_COUNTERS, numbers, strict=True)}
+
+
+def _patient(summary: bytes, *numbers: int) -> Document:
+    document: Document = orjson.loads(summary)
+    document.update(_counters(*numbers))
+    return document
+
+
+def _study(summary: bytes, modalities: str, classes: str, of_series: int, of_instances: int) -> Document:
+    document: Document = orjson.loads(summary)
+    document[_AVAILABILITY] = _ONLINE
+    document[_MODALITIES] = _element("CS", list_values(modalities))
+    document[_CLASSES] = _element("UI", list_values(classes))
+    document[_SERIES_OF_STUDY] = {"vr": "IS", "Value": [of_series]}
+    document[_INSTANCES_OF_STUDY] = {"vr": "IS", "Value": [of_instances]}
+    return document
+
+
+def _series(summary: bytes, of_instances: int) -> Document:
+    document: Document = orjson.loads(summary)
+    document[_INSTANCES_OF_SERIES] = {"vr": "IS", "Value": [of_instances]}
+    return document
+
+
+def _image(*values: Any) -> Document:
+    document: Document = {_AVAILABILITY: _ONLINE}
+    for (tag, vr, _), value in zip(_IMAGE, values, strict=True):
+        if value == NO_NUMBER:
+            document[tag] = {"vr": vr}
+        elif value is not None:
+            # Objects without an image have no rows and columns, so these are left out rather than empty.
+            document[tag] = {"vr": vr, "Value": [value]}
+    return document
+
+
+def _extra(extra: bytes | None) -> Document:
+    return orjson.loads(extra) if extra else {}
+
+
+def _body(body: bytes) -> Document:
+    document: Document = orjson.loads(zstandard.ZstdDecompressor().decompress(body))
+    return document
+
+
+PARTS: Mapping[str, Part] = {
+    # Later parts win when several hold the same tag.
+    "body": Part((documents.c.body,), _body),
+    "patient": Part((patients.c.summary, *(patients.c[column] for _, column in _COUNTERS)), _patient),
+    "patient extra": Part((patients.c.extra,), _extra),
+    "patient counters": Part(tuple(patients.c[column] for _, column in _COUNTERS), _counters),
+    "study extra": Part((studies.c.extra,), _extra),
+    "study": Part(
+        (
+            studies.c.summary,
+            studies.c.modalities_in_study,
+            studies.c.sop_classes_in_study,
+            studies.c.number_of_study_related_series,
+            studies.c.number_of_study_related_instances,
+        ),
+        _study,
+    ),
+    "series extra": Part((series.c.extra,), _extra),
+    "series": Part((series.c.summary, series.c.number_of_series_related_instances), _series),
+    "study uid": Part((studies.c.study_instance_uid,), lambda uid: {_STUDY_UID: {"vr": "UI", "Value": [uid]}}),
+    "series uid": Part((series.c.series_instance_uid,), lambda uid: {_SERIES_UID: {"vr": "UI", "Value": [uid]}}),
+    "image": Part(tuple(instances.c[column] for _, _, column in _IMAGE), _image),
+}
+
+_OF_STUDY = SUMMARY_TAGS[Level.STUDY] | SUMMARY_TAGS[Level.PATIENT]
+_OF_STUDY_EXTRA = EXTRA_TAGS[Level.STUDY] | EXTRA_TAGS[Level.PATIENT]
+
+
+def needed_parts(query: Query) -> tuple[str, ...]:
+    """The parts of an answer to this query, in the order in which they are merged."""
+    wanted = query.returned | {BY_KEYWORD[one.keyword].tag for one in query.filters}
+    if query.level is Level.PATIENT:
+        chosen = {"patient"} | _if(query.return_all or wanted & EXTRA_TAGS[Level.PATIENT], "patient extra")
+    elif query.level is Level.STUDY:
+        chosen = {"study"} | _if(query.return_all or wanted & _OF_STUDY_EXTRA, "study extra")
+    else:
+        chosen = _below_study(query, wanted - {_STUDY_UID, _SERIES_UID})
+    if Level.STUDY in levels_down_to(query.level):
+        chosen |= _if(wanted & _COUNTER_TAGS, "patient counters")
+    return tuple(name for name in PARTS if name in chosen)
+
+
+def _below_study(query: Query, wanted: frozenset[str]) -> set[str]:
+    """A query that does not name its study or series is relational: answers tell where they belong."""
+    everything = query.return_all
+    chosen = {"study uid"}
+    chosen |= _if(everything or wanted & _OF_STUDY or not is_single(query, "StudyInstanceUID"), "study")
+    if query.level is Level.SERIES:
+        chosen |= {"series"} | _if(everything or wanted & EXTRA_TAGS[Level.SERIES], "series extra")
+        return chosen | _if(everything or wanted & _OF_STUDY_EXTRA, "study extra")
+    chosen |= {"image", "series uid"}
+    named = is_single(query, "SeriesInstanceUID")
+    chosen |= _if(everything or wanted & SUMMARY_TAGS[Level.SERIES] or not named, "series")
+    known = _OF_STUDY | SUMMARY_TAGS[Level.SERIES] | SUMMARY_TAGS[Level.IMAGE]
+    return chosen | _if(everything or wanted - known, "body")
+
+
+def _if(condition: object, part: str) -> set[str]:
+    return {part} if condition else set()
+
+
+def merge(names: Sequence[str], row: Sequence[Any], query: Query) -> Document:
+    """One answer from the columns of its parts."""
+    if len(names) == 1:
+        return PARTS[names[0]].build(*row)
+    merged: Document = {}
+    start = 0
+    for name in names:
+        part = PARTS[name]
+        end = start + len(part.columns)
+        document = part.build(*row[start:end])
+        start = end
+        if name == "body" and not query.return_all:
+            document = {tag: document[tag] for tag in query.returned if tag in document}
+        merged.update(document)
+    return dict(sorted(merged.items()))

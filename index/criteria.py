@@ -1,0 +1,317 @@
+"""One filter -> one SQL condition: the matching kinds of PS3.4 C.2.2.2.
+
+A criterion keeps its shape (what the SQL looks like) apart from its values, so that equal shapes share one
+compiled statement.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
+
+from index.attributes import Attribute, Matching
+from index.database import Database
+from index.entries import TERM_KINDS, integer, list_member
+from index.errors import InvalidQuery
+from index.lists import LARGEST, bound, one_of, padded_size
+from index.matching import (
+    HIGHEST,
+    date_text,
+    has_wildcard,
+    like,
+    name_patterns,
+    name_words,
+    plain,
+    prefix_of,
+    time_bounds,
+)
+from index.query import AnyOf, Exact, Filter, PersonName, Query, Range, Wildcard
+from index.records import Level
+from index.tables import instances, patients, series, studies, study_terms
+
+Clause = Callable[[], ColumnElement[bool]]
+
+_DAY = 10**9
+"""One day in units of `studies.sort_key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A condition: equal shapes have equal SQL. `terms` is the same condition on `study_terms`, when there is one."""
+
+    shape: tuple[object, ...]
+    params: dict[str, Any]
+    clause: Clause
+    terms: Clause | None = None
+    terms_suffice: bool = True
+
+    def terms_where(self) -> ColumnElement[bool]:
+        """The condition on `study_terms`; only for criteria that have one."""
+        if self.terms is None:
+            raise ValueError("This criterion has no terms")
+        return self.terms()
+
+
+Place = tuple[str, Query]
+"""Name of the bound values, and the query that the filter is part of."""
+
+
+def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> Criterion:
+    """The condition for one filter. Raises InvalidQuery for a value or kind that the attribute cannot have."""
+    column = _column(row, place[1].level)
+    if isinstance(one, PersonName) or (row.matching is Matching.NAME and isinstance(one, Exact | Wildcard)):
+        pattern = one.value if isinstance(one, Exact) else one.pattern
+        return _name(row, column, pattern, place)
+    if row.matching is Matching.LIST:
+        return _list(database, row, column, one, place[0])
+    if isinstance(one, Range):
+        return _range(row, column, one, place[0])
+    if isinstance(one, Wildcard):
+        return _wildcard(database, row, column, one.pattern, place[0])
+    if isinstance(one, AnyOf) and len(one.values) != 1:
+        return _any_of(row, column, one.values, place[0])
+    value = one.value if isinstance(one, Exact) else one.values[0]
+    return _exact(row, column, value, place[0])
+
+
+def _column(row: Attribute, level: Level) -> Any:
+    if row.level is Level.PATIENT:
+        return (patients if level is Level.PATIENT else studies).c[row.column]
+    return {Level.STUDY: studies, Level.SERIES: series, Level.IMAGE: instances}[row.level].c[row.column]
+
+
+def _unreadable(row: Attribute, value: str) -> InvalidQuery:
+    kind = {"DA": "a date", "TM": "a time", "IS": "a number"}.get(row.vr, f"a value of VR {row.vr}")
+    shown = value[:32] if row.level is not Level.PATIENT else "the value"
+    return InvalidQuery(f"{row.keyword}: {shown!r} is not {kind}")
+
+
+def _value(row: Attribute, value: str) -> str | int:
+    if row.matching is Matching.INTEGER:
+        number = integer(value)
+        if number is None:
+            raise _unreadable(row, value)
+        return number
+    if row.matching is Matching.DATE:
+        text = date_text(value)
+        if not text and value.strip():
+            raise _unreadable(row, value)
+        return text
+    return plain(value)
+
+
+def _exact(row: Attribute, column: Any, value: str, name: str) -> Criterion:
+    if row.matching is Matching.TIME and value.strip():
+        return _range(row, column, Range(row.keyword, value, value), name)
+    if row.keyword == "StudyDate" and value.strip():
+        return _range(row, column, Range(row.keyword, value, value), name)
+    return Criterion(
+        ("=", row.keyword, name), {name: _value(row, value)}, lambda: column == bindparam(name, type_=column.type)
+    )
+
+
+def _any_of(row: Attribute, column: Any, values: tuple[str, ...], name: str) -> Criterion:
+    if not values or len(values) > LARGEST:
+        raise InvalidQuery(f"{row.keyword}: a list has 1 to {LARGEST} values")
+    if row.matching is Matching.TIME:
+        raise InvalidQuery(f"{row.keyword} cannot be matched by a list of values")
+    size = padded_size(len(values))
+    params = bound(name, [_value(row, value) for value in values], size)
+    return Criterion(("in", row.keyword, name, size), params, lambda: one_of(column, name, size))
+
+
+def _wildcard(database: Database, row: Attribute, column: Any, pattern: str, name: str) -> Criterion:
+    if row.matching is not Matching.TEXT:
+        raise InvalidQuery(f"{row.keyword} cannot be matched by wild cards")
+    pattern = plain(pattern)
+    prefix = prefix_of(pattern)
+    if prefix is not None:
+        low, high = f"{name}_low", f"{name}_high"
+        return Criterion(
+            ("prefix", row.keyword, name),
+            {low: prefix, high: prefix + HIGHEST},
+            lambda: and_(column >= bindparam(low, type_=column.type), column < bindparam(high, type_=column.type)),
+        )
+    return Criterion(
+        ("wild", row.keyword, name),
+        {name: database.pattern_text(pattern)},
+        lambda: database.matches(column, bindparam(name, type_=column.type)),
+    )
+
+
+def _range(row: Attribute, column: Any, one: Range, name: str) -> Criterion:
+    low: Any
+    high: Any
+    if row.matching is Matching.DATE:
+        low, high = (None if end is None else _value(row, end) for end in (one.start, one.end))
+    elif row.matching is Matching.TIME:
+        low, high = _moment(row, one.start, 0), _moment(row, one.end, 1)
+    else:
+        raise InvalidQuery(f"{row.keyword} cannot be matched by a range")
+    if row.keyword == "StudyDate":
+        column = studies.c.sort_key
+        low, high = low and int(low) * _DAY, high and int(high) * _DAY + _DAY - 1
+    # An empty date or time lies in no range, so there is always a lower end.
+    empty: Any = 1 if row.keyword == "StudyDate" else "0"
+    params = {f"{name}_low": low or empty}
+    if high:
+        params[f"{name}_high"] = high
+
+    def clause() -> ColumnElement[bool]:
+        lower = column >= bindparam(f"{name}_low", type_=column.type)
+        return and_(lower, column <= bindparam(f"{name}_high", type_=column.type)) if high else lower
+
+    return Criterion(("range", row.keyword, name, bool(high)), params, clause)
+
+
+def _moment(row: Attribute, text: str | None, end: int) -> str | None:
+    if text is None:
+        return None
+    bounds = time_bounds(text)
+    if bounds is None:
+        raise _unreadable(row, text)
+    return bounds[end]
+
+
+def _list(database: Database, row: Attribute, column: Any, one: Filter, name: str) -> Criterion:
+    """Modalities and SOP classes in study: one of the study's values is one of those asked for."""
+    kind = TERM_KINDS.get(row.keyword)
+    if isinstance(one, Wildcard) and kind is not None:
+
+        def some_term() -> ColumnElement[bool]:
+            pattern = bindparam(name, type_=study_terms.c.term.type)
+            return and_(study_terms.c.kind == kind, database.matches(study_terms.c.term, pattern))
+
+        params = {name: database.pattern_text(plain(one.pattern))}
+        return Criterion(("list wild", row.keyword, name), params, lambda: _has_term(some_term()))
+    if not isinstance(one, Exact | AnyOf):
+        raise InvalidQuery(f"{row.keyword} can only be matched by values")
+    values = [plain(value) for value in ((one.value,) if isinstance(one, Exact) else one.values)]
+    if not 1 <= len(values) <= 64:
+        raise InvalidQuery(f"{row.keyword}: a list has 1 to 64 values")
+    size = padded_size(len(values))
+    params = bound(name, [list_member(value) for value in values], size) | bound(f"{name}_term", values, size)
+
+    def clause() -> ColumnElement[bool]:
+        return or_(*(func.replace(column, bindparam(f"{name}_{number}"), "") != column for number in range(size)))
+
+    def terms() -> ColumnElement[bool]:
+        return and_(study_terms.c.kind == kind, one_of(study_terms.c.term, f"{name}_term", size))
+
+    return Criterion(("list", row.keyword, name, size), params, clause, terms if kind else None)
+
+
+def _has_term(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(
+        study_terms.c.tenant_id == studies.c.tenant_id, study_terms.c.study_fk == studies.c.id, condition
+    )
+
+
+def _name(row: Attribute, column: Any, pattern: str, place: Place) -> Criterion:
+    name, query = place
+    if row.matching is not Matching.NAME:
+        raise InvalidQuery(f"{row.keyword} is no person name")
+    if query.fuzzy:
+        return _fuzzy_name(row, column, pattern, name)
+    groups = name_patterns(pattern)
+    params: dict[str, Any] = {}
+    for number, alternatives in enumerate(groups):
+        for other, alternative in enumerate(alternatives):
+            params[f"{name}_{number}_{other}"] = _group_like(alternative)
+    counts = tuple(len(alternatives) for alternatives in groups)
+
+    def clause() -> ColumnElement[bool]:
+        conditions = [
+            or_(*(column.like(bindparam(f"{name}_{number}_{other}"), escape="!") for other in range(count)))
+            for number, count in enumerate(counts)
+        ]
+        return and_(*conditions) if conditions else column == column
+
+    terms = _name_terms(row, groups, params, name)
+    inner = tuple(number for number, alternatives in enumerate(groups) if any(_is_inner(one) for one in alternatives))
+    checked = _checked(clause, row, groups, inner, (params, place)) if inner else clause
+    shape = ("name", row.keyword, name, counts, terms is not None, inner)
+    return Criterion(shape, params, checked, terms, len(groups) == 1)
+
+
+def _group_like(pattern: str) -> str:
+    """A pattern of one component group against a whole names column `=group=group=`."""
+    head = "" if pattern.startswith("*") else "="
+    tail = "" if pattern.endswith("*") else "="
+    return f"%{head}{like(pattern.strip('*'))}{tail}%"
+
+
+def _is_inner(pattern: str) -> bool:
+    """Wild cards inside might match across the `=` between two groups."""
+    return has_wildcard(pattern.strip("*"))
+
+
+def _checked(clause: Clause, row: Attribute, groups: list[list[str]], inner: tuple[int, ...], context: Any) -> Clause:
+    """The condition and, for wild cards inside a group, the same on the groups one by one."""
+    params, (name, query) = context
+    counts = {number: len(groups[number]) for number in inner}
+    for number in inner:
+        for other, alternative in enumerate(groups[number]):
+            params[f"{name}_{number}_{other}_group"] = like(alternative)
+
+    def checked() -> ColumnElement[bool]:
+        conditions = [clause()]
+        for number, count in counts.items():
+            likes = [
+                study_terms.c.term.like(bindparam(f"{name}_{number}_{other}_group"), escape="!")
+                for other in range(count)
+            ]
+            conditions.append(_term_of(query.level, and_(study_terms.c.kind == TERM_KINDS[row.keyword], or_(*likes))))
+        return and_(*conditions)
+
+    return checked
+
+
+def _term_of(level: Level, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    if level is not Level.PATIENT:
+        return _has_term(condition)
+    named = select(study_terms.c.study_fk).where(study_terms.c.tenant_id == patients.c.tenant_id, condition)
+    return exists().where(studies.c.patient_fk == patients.c.id, studies.c.id.in_(named))
+
+
+def _name_terms(row: Attribute, groups: list[list[str]], params: dict[str, Any], name: str) -> Clause | None:
+    """The condition on `study_terms` when the first group is a whole name or a prefix."""
+    if not groups or len(groups[0]) != 1:
+        return None
+    pattern = groups[0][0]
+    prefix = prefix_of(pattern)
+    if prefix == "" or (prefix is None and has_wildcard(pattern)):
+        return None
+    low, high = f"{name}_low", f"{name}_high"
+    params[low] = pattern if prefix is None else prefix
+    params[high] = pattern if prefix is None else prefix + HIGHEST
+    term = study_terms.c.term
+
+    def terms() -> ColumnElement[bool]:
+        return and_(study_terms.c.kind == TERM_KINDS[row.keyword], term >= bindparam(low), term <= bindparam(high))
+
+    return terms
+
+
+def _fuzzy_name(row: Attribute, column: Any, pattern: str, name: str) -> Criterion:
+    """Each word asked for begins a word of the name, in any order; a leading `*` makes it "occurs in"."""
+    words = name_words(pattern)
+    if len(words) > 16:
+        raise InvalidQuery(f"{row.keyword}: a name has at most 16 words")
+    params: dict[str, Any] = {}
+    counts = []
+    for number, word in enumerate(words):
+        body = like(word.strip("*"))
+        likes = [f"%{body}%"] if word.startswith("*") else [f"%{before}{body}%" for before in ("=", "^", " ", "-")]
+        params.update({f"{name}_{number}_{other}": text for other, text in enumerate(likes)})
+        counts.append(len(likes))
+
+    def clause() -> ColumnElement[bool]:
+        conditions = [
+            or_(*(column.like(bindparam(f"{name}_{number}_{other}"), escape="!") for other in range(count)))
+            for number, count in enumerate(counts)
+        ]
+        return and_(*conditions) if conditions else column == column
+
+    return Criterion(("fuzzy", row.keyword, name, tuple(counts)), params, clause)

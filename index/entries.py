@@ -1,0 +1,202 @@
+"""What one instance says about its patient, study, series and itself: search columns and answer documents.
+
+Made from the DICOM JSON model before the transaction begins, so that no transaction waits for it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, Attribute, Matching, tag_of
+from index.layout import pack
+from index.matching import date_text, name_column, name_terms, plain, sort_key, time_text
+from index.records import DicomJson, InstanceRecord, Level
+from index.tables import NO_NUMBER
+
+Values = dict[str, Any]
+
+_MAXIMUM_EXTRA_BYTES = 8192
+"""A larger value (a long sequence, say) is left to the instance's own metadata."""
+
+_INT32 = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One level of one instance: search columns, and the documents that answers are made of."""
+
+    columns: Values
+    summary: bytes
+    """DICOM JSON of the table's attributes; computed ones hold null until the answer is made."""
+    extra: bytes | None
+    """DICOM JSON of the other attributes of the level's modules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One instance, ready for the transaction."""
+
+    tenant: str
+    record: InstanceRecord
+    patient: Described
+    study: Described
+    series: Described
+    instance: Values
+    terms: tuple[tuple[int, str], ...]
+    """Kind and folded text of the study's names (see `TERM_KINDS`)."""
+
+    def documents(self) -> tuple[bytes | None, ...]:
+        """All that the instance says about its study and series."""
+        return self.study.summary, self.study.extra, self.series.summary, self.series.extra
+
+
+TERM_KINDS: Mapping[str, int] = {"PatientName": 1, "ReferringPhysicianName": 2, "ModalitiesInStudy": 3}
+
+_SEARCHED: Mapping[Level, tuple[Attribute, ...]] = {
+    level: tuple(
+        row
+        for row in ATTRIBUTES
+        if row.level is level
+        and row.searchable
+        and row.keyword not in COMPUTED[level]
+        and row.matching is not Matching.UID
+    )
+    for level in (Level.PATIENT, Level.STUDY, Level.SERIES)
+}
+
+
+def _summarised(*levels: Level) -> tuple[tuple[str, str, bool, bool], ...]:
+    """Tag, VR, default and computed of what a summary holds. A study's has its patient's attributes as the images
+    say them, but not the patient's counters."""
+    rows = [
+        row
+        for row in ATTRIBUTES
+        if row.level in levels and (row.level is levels[-1] or row.keyword not in COMPUTED[row.level])
+    ]
+    return tuple(sorted((row.tag, row.vr, row.default, row.keyword in COMPUTED[row.level]) for row in rows))
+
+
+_SUMMARISED: Mapping[Level, tuple[tuple[str, str, bool, bool], ...]] = {
+    Level.PATIENT: _summarised(Level.PATIENT),
+    Level.STUDY: _summarised(Level.PATIENT, Level.STUDY),
+    Level.SERIES: _summarised(Level.SERIES),
+}
+_EXTRA: Mapping[Level, tuple[str, ...]] = {
+    Level.PATIENT: tuple(sorted(EXTRA_TAGS[Level.PATIENT])),
+    Level.STUDY: tuple(sorted(EXTRA_TAGS[Level.PATIENT] | EXTRA_TAGS[Level.STUDY])),
+    Level.SERIES: tuple(sorted(EXTRA_TAGS[Level.SERIES])),
+}
+_INTEGERS = tuple(row for row in ATTRIBUTES if row.level is Level.IMAGE and row.matching is Matching.INTEGER)
+_NAMES = tuple((tag_of(keyword), kind) for keyword, kind in TERM_KINDS.items() if keyword.endswith("Name"))
+
+
+def describe(tenant: str, record: InstanceRecord) -> Entry:
+    """All that the index keeps of an instance."""
+    dataset = record.dataset
+    patient = _described(Level.PATIENT, dataset)
+    study = _described(Level.STUDY, dataset)
+    study.columns.update(patient.columns)
+    del study.columns["anchor"]
+    if not patient.columns["patient_id"]:
+        patient.columns["anchor"] = record.key.study_instance_uid
+    study.columns["sort_key"] = sort_key(study.columns["study_date"], study.columns["study_time"])
+    terms = tuple(
+        dict.fromkeys((kind, term) for tag, kind in _NAMES for term in name_terms(name_groups(dataset.get(tag))))
+    )
+    return Entry(tenant, record, patient, study, _described(Level.SERIES, dataset), _instance(record), terms)
+
+
+def _described(level: Level, dataset: DicomJson) -> Described:
+    columns: Values = {row.column: _column(row, dataset.get(row.tag)) for row in _SEARCHED[level]}
+    if level is Level.PATIENT:
+        columns["anchor"] = ""
+    summary: Values = {}
+    for tag, vr, default, computed in _SUMMARISED[level]:
+        element = dataset.get(tag)
+        if computed:
+            summary[tag] = None
+        elif element is not None:
+            summary[tag] = element
+        elif default:
+            summary[tag] = {"vr": vr}
+    extra = {tag: dataset[tag] for tag in _EXTRA[level] if tag in dataset and _is_small(dataset[tag])}
+    return Described(columns, orjson.dumps(summary), orjson.dumps(extra) if extra else None)
+
+
+def _is_small(element: Mapping[str, Any]) -> bool:
+    if element.get("vr") != "SQ" and "InlineBinary" not in element:
+        return "BulkDataURI" not in element
+    return len(orjson.dumps(element)) <= _MAXIMUM_EXTRA_BYTES
+
+
+def _column(row: Attribute, element: Mapping[str, Any] | None) -> str | int:
+    if row.matching is Matching.NAME:
+        return name_column(name_groups(element))
+    value = first_text(element)
+    if row.matching is Matching.DATE:
+        return date_text(value)
+    if row.matching is Matching.TIME:
+        return time_text(value)
+    if row.matching is Matching.INTEGER:
+        number = integer(value)
+        return NO_NUMBER if number is None else number
+    return plain(value)
+
+
+def _instance(record: InstanceRecord) -> Values:
+    values: Values = {row.column: integer(first_text(record.dataset.get(row.tag))) for row in _INTEGERS}
+    if values["instance_number"] is None:
+        values["instance_number"] = NO_NUMBER
+    return values | {
+        "sop_instance_uid": record.key.sop_instance_uid,
+        "sop_class_uid": record.sop_class_uid,
+        "available_transfer_syntax_uid": record.transfer_syntax_uid,
+        "size_bytes": record.size_bytes,
+        "sha256": record.sha256,
+        "blob_key": record.blob_key,
+        "layout": pack(record.layout),
+    }
+
+
+def first_text(element: Mapping[str, Any] | None) -> str:
+    """The first value of an element as text, empty when there is none."""
+    values = element.get("Value") if element else None
+    if not values or values[0] is None or isinstance(values[0], dict):
+        return ""
+    return str(values[0])
+
+
+def name_groups(element: Mapping[str, Any] | None) -> list[str]:
+    """The component groups of the first value of a PN element."""
+    values = element.get("Value") if element else None
+    if not values or not values[0]:
+        return []
+    name = values[0]
+    return [str(group) for group in name.values() if group] if isinstance(name, dict) else str(name).split("=")
+
+
+def integer(value: str) -> int | None:
+    """IS or US as a number; None when it is none or beyond 32 bits, which IS may not be (PS3.5 6.2)."""
+    try:
+        number = int(value.strip(" \0"))
+    except ValueError:
+        return None
+    return number if -_INT32 <= number < _INT32 else None
+
+
+def list_member(value: str) -> str:
+    """One member of a list column: lists are `\\CT\\MR\\`, so a member is found with its delimiters."""
+    return f"\\{value}\\"
+
+
+def list_values(column: str) -> list[str]:
+    """The members of a list column, sorted."""
+    return sorted(set(column.split("\\")) - {""})
+
+
+def list_members(values: Iterable[str]) -> str:
+    """A list column with these members."""
+    joined = "\\".join(sorted(values))
+    return list_member(joined) if joined else ""

@@ -1,0 +1,70 @@
+"""Query + Scope -> answers: ids first, then the documents of one page of ids after the other."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from index.access import Scope
+from index.answers import PARTS, merge, needed_parts
+from index.database import Database, Prepared
+from index.lists import bound, one_of, padded_size
+from index.query import Query
+from index.records import Answer, Level
+from index.selection import FROM, TABLE_OF, Selection
+from index.tables import documents, instances, patients, studies
+
+_PAGE = 256
+
+
+class Search:
+    """The one search of the archive: QIDO-RS, C-FIND and the page lists."""
+
+    def __init__(self, database: Database) -> None:
+        """Compiles on demand."""
+        self._database = database
+        self._selection = Selection(database)
+        self._pages: dict[object, Prepared] = {}
+
+    def find(self, scope: Scope, query: Query) -> Iterator[Answer]:
+        """All matches in order. Raises InvalidQuery at once, before the first match is asked for.
+
+        The ids are read at the call, the documents while the answers are taken, without holding a connection.
+        """
+        ids = self._selection.ids(scope, query)
+        return self._answers(ids, query, needed_parts(query))
+
+    def count(self, scope: Scope, query: Query) -> int:
+        """Number of matches without limit and offset."""
+        return self._selection.count(scope, query)
+
+    def _answers(self, ids: Sequence[int], query: Query, names: tuple[str, ...]) -> Iterator[Answer]:
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            rows = {row[0]: row for row in self._rows(page, query.level, names)}
+            for number in page:
+                # A row may have been taken out since the ids were read.
+                row = rows.get(number)
+                if row is not None:
+                    yield merge(names, row[1:], query)
+
+    def _rows(self, page: Sequence[int], level: Level, names: tuple[str, ...]) -> list[Any]:
+        size = padded_size(len(page))
+        shape = (level, names, size)
+        statement = self._pages.get(shape)
+        if statement is None:
+            statement = self._pages[shape] = self._database.prepare(_page(level, names, size))
+        return self._database.rows(statement, bound("row", page, size))
+
+
+def _page(level: Level, names: tuple[str, ...], size: int) -> Any:
+    identity = TABLE_OF[level].c.id
+    source = FROM[level]
+    if level is not Level.PATIENT and "patient counters" in names:
+        source = source.join(patients, studies.c.patient_fk == patients.c.id)
+    if "body" in names:
+        source = source.join(documents, documents.c.instance_fk == instances.c.id)
+    # Two parts may read the same column; labels keep both.
+    columns = [column for name in names for column in PARTS[name].columns]
+    labelled = [column.label(f"c{number}") for number, column in enumerate(columns)]
+    return select(identity, *labelled).select_from(source).where(one_of(identity, "row", size))

@@ -1,0 +1,212 @@
+"""The tables, as SQLAlchemy Core.
+
+Search columns hold normalised text (see `index.matching`) and carry the attribute's snake-case keyword as
+their name. Text is compared by code point on both databases (collation "C" on PostgreSQL). Documents are
+DICOM JSON bytes. Foreign keys are called `*_fk`, because `study_id` is the DICOM attribute Study ID.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+NO_NUMBER = 2**40
+"""Series and instance number of an object that has none: sorts behind every IS value (PS3.5 6.2)."""
+
+_Text = Text().with_variant(Text(collation="C"), "postgresql")
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True)
+
+
+def _parent(name: str, target: str) -> Column[int]:
+    return Column(name, _Id, ForeignKey(f"{target}.id"), nullable=False)
+
+
+def _text(*names: str) -> list[Column[str]]:
+    return [Column(name, _Text, nullable=False, server_default="") for name in names]
+
+
+def _count(*names: str) -> list[Column[int]]:
+    return [Column(name, _Id, nullable=False, server_default="0") for name in names]
+
+
+def _bytes(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, LargeBinary, nullable=nullable)
+
+
+_PATIENT_COLUMNS = ("patient_name", "patient_id", "issuer_of_patient_id", "patient_birth_date", "patient_sex")
+
+tenants = Table(
+    "tenants",
+    metadata,
+    _id(),
+    Column("name", _Text, nullable=False, unique=True),
+)
+
+patients = Table(
+    "patients",
+    metadata,
+    _id(),
+    _parent("tenant_id", "tenants"),
+    # Study Instance UID when there is no Patient ID, else empty: people without an ID are never merged.
+    *_text("anchor"),
+    *_text(*_PATIENT_COLUMNS),
+    *_count(
+        "number_of_patient_related_studies",
+        "number_of_patient_related_series",
+        "number_of_patient_related_instances",
+    ),
+    _bytes("summary"),
+    _bytes("extra", nullable=True),
+    UniqueConstraint("tenant_id", "patient_id", "issuer_of_patient_id", "anchor"),
+    Index(None, "tenant_id", "patient_name", "id"),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    _id(),
+    _parent("tenant_id", "tenants"),
+    _parent("patient_fk", "patients"),
+    *_text("study_instance_uid"),
+    # Study Date and Time as one integer, yyyymmddhhmmssfff: the newest-first order of every study list.
+    *_count("sort_key"),
+    *_text(*_PATIENT_COLUMNS),
+    *_text("study_date", "study_time", "accession_number", "study_id", "study_description"),
+    *_text("referring_physician_name", "modalities_in_study", "sop_classes_in_study"),
+    *_count("number_of_study_related_series", "number_of_study_related_instances"),
+    _bytes("summary"),
+    _bytes("extra", nullable=True),
+    UniqueConstraint("tenant_id", "study_instance_uid"),
+    # The list's own index also carries what is most often filtered, so that a scan need not visit the rows.
+    Index("ix_studies_newest", "tenant_id", "sort_key", "id", "patient_name", "modalities_in_study"),
+    Index(None, "tenant_id", "patient_id", "sort_key", "id"),
+    Index(None, "tenant_id", "accession_number", "sort_key", "id"),
+    Index(None, "tenant_id", "study_id", "sort_key", "id"),
+    Index(None, "tenant_id", "patient_birth_date", "sort_key", "id"),
+    Index(None, "patient_fk"),
+)
+
+study_terms = Table(
+    "study_terms",
+    metadata,
+    # One row per folded name component group and per modality: finds the newest studies with a term.
+    Column("tenant_id", _Id, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("term", _Text, primary_key=True),
+    Column("sort_key", _Id, primary_key=True),
+    Column("study_fk", _Id, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+series = Table(
+    "series",
+    metadata,
+    _id(),
+    _parent("study_fk", "studies"),
+    *_text("series_instance_uid"),
+    *_count("series_number"),
+    *_text("series_date", "series_time", "modality", "institution_name", "station_name", "series_description"),
+    *_text("body_part_examined", "protocol_name"),
+    *_text("performed_procedure_step_start_date", "performed_procedure_step_start_time"),
+    # SOP classes of the series, as in studies: tells whether the study's list must grow.
+    *_text("sop_classes"),
+    *_count("number_of_series_related_instances"),
+    _bytes("summary"),
+    _bytes("extra", nullable=True),
+    UniqueConstraint("study_fk", "series_instance_uid"),
+    Index(None, "study_fk", "series_number", "id"),
+    Index(None, "series_instance_uid"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    _id(),
+    _parent("tenant_id", "tenants"),
+    _parent("series_fk", "series"),
+    *_text("sop_instance_uid"),
+    *_count("instance_number"),
+    *_text("sop_class_uid", "available_transfer_syntax_uid"),
+    Column("number_of_frames", Integer),
+    Column("rows", Integer),
+    Column("columns", Integer),
+    Column("bits_allocated", Integer),
+    *_count("version", "size_bytes", "stored_at_ms"),
+    _bytes("sha256"),
+    *_text("blob_key"),
+    _bytes("layout"),
+    UniqueConstraint("tenant_id", "sop_instance_uid"),
+    Index(None, "series_fk", "instance_number", "id"),
+    Index(None, "blob_key", unique=True),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    # The whole DICOM JSON model of an instance, one zstd frame. Apart, so that lists of instances stay small.
+    Column("instance_fk", _Id, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    _bytes("body"),
+)
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    _id(),
+    _parent("tenant_id", "tenants"),
+    *_text("study_instance_uid", "series_instance_uid", "sop_instance_uid"),
+    *_text("sop_class_uid", "available_transfer_syntax_uid"),
+    *_count("version", "size_bytes", "set_aside_at_ms"),
+    _bytes("sha256"),
+    *_text("blob_key"),
+    _bytes("layout"),
+    _bytes("body"),
+    UniqueConstraint(
+        "tenant_id", "sop_instance_uid", "sha256", "available_transfer_syntax_uid", name="uq_set_aside_content"
+    ),
+    Index(None, "blob_key", unique=True),
+)
+
+disagreements = Table(
+    "disagreements",
+    metadata,
+    _id(),
+    _parent("tenant_id", "tenants"),
+    *_text("level", "uid", "keyword", "kept", "offered"),
+    *_count("seen_at_ms"),
+    UniqueConstraint("tenant_id", "uid", "keyword", "offered"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    _id(),
+    _parent("tenant_id", "tenants"),
+    *_text("action", "study_instance_uid", "series_instance_uid", "sop_instance_uid"),
+    *_count("version", "at_ms"),
+    *_text("via", "peer", "principal"),
+    Index(None, "tenant_id", "id"),
+)
