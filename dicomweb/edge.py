@@ -4,12 +4,9 @@ Starlette does the routing; its Request and Response classes are not used, becau
 the look-up of a frame. The archive blocks, so handlers call it through `Call.run`: one hop to a thread each.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
@@ -19,6 +16,7 @@ from config.settings import Settings
 from dicomweb.accept import Choice, Offer, accept_of, choose
 from dicomweb.errors import BadRequest, MethodNotAllowed, Unauthenticated, error_reply, reply_to
 from dicomweb.replies import Reply, StreamReply
+from dicomweb.threads import Threads
 from index.access import Principal
 from index.errors import NotFound, PacsError
 from storage.archive import Archive
@@ -37,8 +35,8 @@ class Web:
 
     archive: Archive
     settings: Settings
-    readers: ThreadPoolExecutor
-    writers: ThreadPoolExecutor
+    readers: Threads
+    writers: Threads
     """Apart from the readers, so that no query waits behind stores that wait for the disk."""
 
 
@@ -92,9 +90,9 @@ class Call:
         host = self.header(b"host") or "localhost"
         return f"{self.scope['scheme']}://{host}{self.scope.get('root_path', '')}"
 
-    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         """Call something that blocks, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.web.readers, partial(function, *args, **kwargs))
+        return self.web.readers.run(function, *args, **kwargs)
 
 
 Handler = Callable[[Call], Awaitable[Reply | StreamReply]]

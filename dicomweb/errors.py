@@ -1,10 +1,8 @@
-"""Every refusal in one shape: `{"error": {"status", "code", "message"}}`.
+"""Every refusal in one shape: `{"error": {"status", "message"}}`, the same as that of the pages and the gate.
 
-`code` is the keyword of the HTTP status for programs, `message` a sentence for people. Neither ever
-holds patient data: messages of PacsError are written for the peer, and anything unexpected is only logged.
+The message is a sentence for people. It never holds patient data: messages of PacsError are written for the
+peer, and anything unexpected is only logged.
 """
-
-from http import HTTPStatus
 
 import orjson
 
@@ -48,9 +46,8 @@ class UnsupportedMediaType(PacsError):
 
 def error_reply(status: int, message: str, headers: Headers = ()) -> Reply:
     """The answer for a refusal."""
-    code = HTTPStatus(status).phrase.lower().replace(" ", "-")
-    body = orjson.dumps({"error": {"status": status, "code": code, "message": message}})
-    return Reply(status, ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), *headers), body)
+    body = orjson.dumps({"error": {"status": status, "message": message}})
+    return Reply(status, ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), *headers), (body,))
 
 
 def reply_to(error: PacsError) -> Reply:

@@ -10,7 +10,7 @@ from dicomweb.caching import byte_range, cut, entity_tag, instance_headers, not_
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
 from dicomweb.multipart import PART_TAIL, closing, message_type, new_boundary, part_head
-from dicomweb.replies import Headers, Reply, StreamReply
+from dicomweb.replies import Headers, Reply, StreamReply, open_reply
 from dicomweb.wado import wanted_of
 from index.errors import NotAcceptable, NotFound
 from index.records import InstanceKey, StoredInstance, Wanted
@@ -69,22 +69,12 @@ def _packaging(choices: Sequence[Choice], frame: FrameData) -> tuple[str, str]:
     return choice.packaging, media_type(frame.transfer_syntax_uid)
 
 
-def _first(
-    call: Call, key: InstanceKey, numbers: Sequence[int], choices: Sequence[Choice]
-) -> tuple[StoredInstance, FrameData]:
+def _retrieve(call: Call, key: InstanceKey, numbers: Sequence[int], choices: Sequence[Choice]) -> Reply | StreamReply:
     instance = locate(call, key)
     pixels = instance.layout.pixels
     if pixels is None or max(numbers) > pixels.number_of_frames:
         raise NotFound("The instance has no such frame")
-    return instance, _read(call, key, numbers[:1], choices)[0]
-
-
-async def retrieve_frames(call: Call) -> Reply | StreamReply:
-    """One or several frames."""
-    key = instance_key(call)
-    numbers = frame_numbers(call.scope["path_params"]["frames"])
-    choices = call.choices(FRAMES)
-    instance, frame = await call.run(_first, call, key, numbers, choices)
+    frame = _read(call, key, numbers[:1], choices)[0]
     packaging, part_type = _packaging(choices, frame)
     tag = entity_tag((instance,), numbers, packaging, frame.transfer_syntax_uid)
     caching = instance_headers(call, tag)
@@ -94,14 +84,20 @@ async def retrieve_frames(call: Call) -> Reply | StreamReply:
     if packaging == "single":
         if len(numbers) > 1:
             raise NotAcceptable("Several frames need multipart/related")
-        return Reply(200, ((b"content-type", described.encode()), *caching), frame.data)
+        return Reply(200, ((b"content-type", described.encode()), *caching), (frame.data,))
     boundary = new_boundary()
     headers = ((b"content-type", message_type(boundary, part_type).encode()), *caching)
-    head, tail = part_head(boundary, described), PART_TAIL + closing(boundary)
+    head = part_head(boundary, described)
     if len(numbers) == 1:
-        return Reply(200, headers, b"".join((head, frame.data, tail)))
+        return Reply(200, headers, (head, frame.data, PART_TAIL + closing(boundary)))
     blocks = _message(call, key, numbers, frame, head, boundary)
-    return StreamReply(200, headers, blocks, call.web.readers)
+    return open_reply(200, headers, blocks, call.web.readers, None)
+
+
+async def retrieve_frames(call: Call) -> Reply | StreamReply:
+    """One or several frames."""
+    numbers = frame_numbers(call.scope["path_params"]["frames"])
+    return await call.run(_retrieve, call, instance_key(call), numbers, call.choices(FRAMES))
 
 
 def _message(
@@ -116,25 +112,21 @@ def _message(
     yield closing(boundary)
 
 
-def partial_reply(call: Call, opened: OpenObject, content_type: str, headers: Headers) -> StreamReply:
-    """A single-part body, whole or the range that was asked for (RFC 9110 14)."""
+def partial_reply(call: Call, opened: OpenObject, content_type: str, headers: Headers) -> Reply | StreamReply:
+    """A single-part body, whole or the range that was asked for (RFC 9110 14). Blocks."""
     tag = dict(headers).get(b"etag", b"").decode()
     headers = ((b"content-type", content_type.encode()), (b"accept-ranges", b"bytes"), *headers)
     wanted = byte_range(call, opened.length_bytes, tag)
     start, stop = wanted or (0, opened.length_bytes)
     blocks = cut(opened.blocks, start, stop)
     if wanted is None:
-        return StreamReply(200, headers, blocks, call.web.readers, opened.length_bytes)
+        return open_reply(200, headers, blocks, call.web.readers, opened.length_bytes)
     shown = (b"content-range", f"bytes {start}-{stop - 1}/{opened.length_bytes}".encode())
-    return StreamReply(206, (*headers, shown), blocks, call.web.readers, stop - start)
+    return open_reply(206, (*headers, shown), blocks, call.web.readers, stop - start)
 
 
-async def retrieve_bulkdata(call: Call) -> Reply | StreamReply:
-    """One value that the metadata refers to by BulkDataURI."""
-    key = instance_key(call)
-    path = call.scope["path_params"]["path"]
-    choice = call.choices(BULK)[0]
-    opened = await call.run(call.archive.bulkdata, call.principal, key, path)
+def _bulkdata(call: Call, key: InstanceKey, path: str, choice: Choice) -> Reply | StreamReply:
+    opened = call.archive.bulkdata(call.principal, key, path)
     tag = entity_tag((opened.instance,), "bulkdata", path, choice.packaging)
     caching = instance_headers(call, tag)
     if unchanged := not_modified(call, tag, caching):
@@ -145,7 +137,13 @@ async def retrieve_bulkdata(call: Call) -> Reply | StreamReply:
     head, tail = part_head(boundary, OCTET_STREAM), PART_TAIL + closing(boundary)
     headers = ((b"content-type", message_type(boundary, OCTET_STREAM).encode()), *caching)
     length = len(head) + opened.length_bytes + len(tail)
-    return StreamReply(200, headers, _framed(opened, head, tail), call.web.readers, length)
+    return open_reply(200, headers, _framed(opened, head, tail), call.web.readers, length)
+
+
+async def retrieve_bulkdata(call: Call) -> Reply | StreamReply:
+    """One value that the metadata refers to by BulkDataURI."""
+    path = call.scope["path_params"]["path"]
+    return await call.run(_bulkdata, call, instance_key(call), path, call.choices(BULK)[0])
 
 
 def _framed(opened: OpenObject, head: bytes, tail: bytes) -> Generator[bytes, None, None]:

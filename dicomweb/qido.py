@@ -216,7 +216,7 @@ def _search(call: Call, request: _Request) -> Reply:
         headers.append((b"x-total-count", b"%d" % total))
     base = call.base_url()
     rows = [{**answer, "00081190": _retrieve_url_element(base, request.level, answer)} for answer in answers]
-    return Reply(200, headers, orjson.dumps(rows, option=orjson.OPT_SORT_KEYS))
+    return Reply(200, headers, (orjson.dumps(rows, option=orjson.OPT_SORT_KEYS),))
 
 
 def _retrieve_url_element(base: str, level: Level, answer: Answer) -> dict[str, object]:

@@ -93,13 +93,14 @@ async def _reply(call: Call, instance: StoredInstance, number: int, options: Ren
     if picture is None:
         return Reply(304, caching)
     warnings = _warnings(dict(call.query()))
-    return Reply(200, ((b"content-type", options.media_type.encode()), *caching, *warnings), picture)
+    return Reply(200, ((b"content-type", options.media_type.encode()), *caching, *warnings), (picture,))
 
 
 async def _render(call: Call, number: int | None, *, thumbnail: bool) -> Reply | StreamReply:
     instance = await call.run(locate, call, instance_key(call))
     if instance.sop_class_uid == _ENCAPSULATED_PDF and not thumbnail:
-        return await _document(call, instance)
+        call.choices(DOCUMENT)
+        return await call.run(_document, call, instance)
     options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=thumbnail)
     frames = _number_of_frames(instance)
     if frames == 0 or (number or 1) > frames:
@@ -112,9 +113,9 @@ def _image_choice(call: Call) -> Choice:
     return call.choices(IMAGE)[0]
 
 
-async def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
-    call.choices(DOCUMENT)
-    opened = await call.run(call.archive.bulkdata, call.principal, instance.key, _ENCAPSULATED_DOCUMENT)
+def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
+    """The document in an instance, as it was put in."""
+    opened = call.archive.bulkdata(call.principal, instance.key, _ENCAPSULATED_DOCUMENT)
     tag = entity_tag((instance,), "document")
     caching = instance_headers(call, tag)
     return not_modified(call, tag, caching) or partial_reply(call, opened, "application/pdf", caching)

@@ -3,7 +3,6 @@
 The order is that of frequency, because routes are tried one after the other.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from starlette.routing import BaseRoute, Route
@@ -12,6 +11,7 @@ from config.settings import Settings
 from dicomweb import frames, qido, rendered, stow, wado
 from dicomweb.edge import Call, Endpoint, Handler, Web
 from dicomweb.replies import Reply
+from dicomweb.threads import Threads
 from index.errors import NotFound
 from storage.archive import Archive
 
@@ -53,8 +53,8 @@ def routes(archive: Archive, settings: Settings) -> list[BaseRoute]:
     web = Web(
         archive,
         settings,
-        readers=ThreadPoolExecutor(settings.web.threads, "web-read"),
-        writers=ThreadPoolExecutor(settings.web.threads, "web-store"),
+        readers=Threads(settings.web.threads, "web-read"),
+        writers=Threads(settings.web.threads, "web-store"),
     )
     found: list[BaseRoute] = [Route(path, Endpoint(web, handlers)) for path, handlers in RESOURCES]
     # Methods are refused by the endpoints and what is left by this one, so that every error has the same shape.

@@ -10,10 +10,10 @@ it is sent again), and the one that was arriving leaves nothing behind.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 from dicomweb.accept import JSON, parse_parameters
 from dicomweb.dicomjson import store_response
@@ -25,8 +25,6 @@ from index.errors import CannotUnderstand, PacsError, TooLarge
 from index.reasons import Code, Reason
 from index.records import Origin, StoreOutcome, StoreStatus
 from storage.incoming import Incoming, Intake
-
-R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +56,6 @@ class _Delivery:
     intake: Intake | None = None
     refused: bool = False
     """The rest of the current part is read and thrown away."""
-
-    async def run(self, function: Callable[..., R], *args: object) -> R:
-        """Call something that blocks, in one of the writers' threads."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.call.web.writers, partial(function, *args))
 
     async def take(self, event: Event) -> None:
         """Act on what the parser found."""
@@ -96,7 +89,7 @@ class _Delivery:
         assert self.intake is not None
         blocks, self.blocks, self.collected_bytes = self.blocks, [], 0
         try:
-            await self.run(_write_all, self.intake, blocks)
+            await self.call.web.writers.run(_write_all, self.intake, blocks)
         except PacsError:
             await self._finish_large()
             self.refused = True
@@ -104,7 +97,7 @@ class _Delivery:
     async def _finish_large(self) -> None:
         intake, self.intake = self.intake, None
         assert intake is not None
-        self.outcomes.append(await self.run(intake.finish))
+        self.outcomes.append(await self.call.web.writers.run(intake.finish))
 
     async def end(self) -> None:
         """The current part is complete."""
@@ -123,8 +116,8 @@ class _Delivery:
         if len(pending) >= _IN_FLIGHT:
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         source = cast("list[bytes]", blocks)  # Views serve as well: an intake takes any buffer.
-        job = partial(self.call.archive.ingest, self.call.principal, source, self.origin, incoming=self.incoming)
-        self.outcomes.append(asyncio.get_running_loop().run_in_executor(self.call.web.writers, job))
+        ingest = partial(self.call.archive.ingest, self.call.principal, incoming=self.incoming)
+        self.outcomes.append(self.call.web.writers.run(ingest, source, self.origin))
 
     async def settle(self) -> list[StoreOutcome]:
         """All outcomes, in the order of the parts."""
@@ -134,7 +127,7 @@ class _Delivery:
         """The body ended before its end: drop the part that was arriving, wait for the others."""
         self.blocks = []
         if self.intake is not None:
-            await self.run(self.intake.abort)
+            await self.call.web.writers.run(self.intake.abort)
             self.intake = None
         await self.settle()
 
@@ -246,7 +239,7 @@ async def store(call: Call) -> Reply:
         raise
     outcomes = await delivery.settle()
     headers = ((b"content-type", b"application/dicom+json"), (b"cache-control", b"no-store"))
-    return Reply(_status(outcomes), headers, store_response(outcomes, call.base_url()))
+    return Reply(_status(outcomes), headers, (store_response(outcomes, call.base_url()),))
 
 
 def _peer(call: Call) -> str:

@@ -11,7 +11,7 @@ from dicomweb.accept import JSON, OBJECT, OBJECTS, Choice
 from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
 from dicomweb.edge import Call
 from dicomweb.multipart import PART_TAIL, closing, message_type, new_boundary, part_head
-from dicomweb.replies import Reply, StreamReply
+from dicomweb.replies import Reply, StreamReply, open_reply
 from index.errors import NotAcceptable
 from index.records import StoredInstance, Wanted
 from storage.transfer import NEVER_ON_THE_WEB, plan
@@ -90,8 +90,8 @@ def _message_bytes(parcels: Sequence[_Parcel], boundary: str) -> int | None:
     return total
 
 
-async def _retrieve(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
-    choice, parcels = await call.run(_pack_all, call, uids, choices)
+def _retrieve(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
+    choice, parcels = _pack_all(call, uids, choices)
     tag = entity_tag(
         (parcel.instance for parcel in parcels), choice.packaging, [p.transfer_syntax_uid for p in parcels]
     )
@@ -100,37 +100,39 @@ async def _retrieve(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]
         return unchanged
     if choice.packaging == "single":
         (parcel,) = parcels
-        kind = (b"content-type", _part_type(parcel).encode())
-        return StreamReply(200, (kind, *caching), _file(call, parcel), call.web.readers, parcel.length_bytes)
+        headers = ((b"content-type", _part_type(parcel).encode()), *caching)
+        return open_reply(200, headers, _file(call, parcel), call.web.readers, parcel.length_bytes)
     boundary = new_boundary()
-    kind = (b"content-type", message_type(boundary, "application/dicom").encode())
+    headers = ((b"content-type", message_type(boundary, "application/dicom").encode()), *caching)
     blocks = _message(call, parcels, boundary)
-    return StreamReply(200, (kind, *caching), blocks, call.web.readers, _message_bytes(parcels, boundary))
+    return open_reply(200, headers, blocks, call.web.readers, _message_bytes(parcels, boundary))
 
 
 async def retrieve_study(call: Call) -> Reply | StreamReply:
     """All instances of a study."""
-    return await _retrieve(call, (call.uid("study"),), call.choices(OBJECTS))
+    return await call.run(_retrieve, call, (call.uid("study"),), call.choices(OBJECTS))
 
 
 async def retrieve_series(call: Call) -> Reply | StreamReply:
     """All instances of a series."""
-    return await _retrieve(call, (call.uid("study"), call.uid("series")), call.choices(OBJECTS))
+    return await call.run(_retrieve, call, (call.uid("study"), call.uid("series")), call.choices(OBJECTS))
 
 
 async def retrieve_instance(call: Call) -> Reply | StreamReply:
     """One instance, in one part or as it is."""
-    return await _retrieve(call, (call.uid("study"), call.uid("series"), call.uid("instance")), call.choices(OBJECT))
+    return await call.run(
+        _retrieve, call, (call.uid("study"), call.uid("series"), call.uid("instance")), call.choices(OBJECT)
+    )
 
 
 def _metadata(call: Call, uids: tuple[str, ...]) -> bytes:
-    return b"[" + b",".join(call.archive.metadata(call.principal, *uids)) + b"]"
+    return b",".join(call.archive.metadata(call.principal, *uids))
 
 
 async def _retrieve_metadata(call: Call, *names: str) -> Reply:
     choice = call.choices(JSON)[0]
     body = await call.run(_metadata, call, tuple(call.uid(name) for name in names))
-    return Reply(200, ((b"content-type", choice.media_type.encode()), *growing_headers()), body)
+    return Reply(200, ((b"content-type", choice.media_type.encode()), *growing_headers()), (b"[", body, b"]"))
 
 
 async def retrieve_study_metadata(call: Call) -> Reply:
