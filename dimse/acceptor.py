@@ -1,14 +1,13 @@
 """From an A-ASSOCIATE-RQ to a session, or to a rejection that says why and is audited."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.settings import Archive as ArchiveSettings
 from config.settings import Dimse
 from dimse import negotiation
 from dimse.connection import Connection
-from dimse.contexts import acceptable_syntaxes, service_of
+from dimse.contexts import Policy
 from dimse.peers import Caller, Granted, Refused, identify
 from dimse.session import Session
 from dimse.upper_layer import Association, Timeouts
@@ -50,7 +49,7 @@ class Acceptor:
         agreed = negotiation.accept(
             connection,
             request,
-            lambda proposal: self._choose(proposal, granted),
+            Policy(granted.services, self._archive_settings),
             our_pdu_bytes=settings.maximum_pdu_bytes,
             seconds=settings.pdu_timeout_seconds,
         )
@@ -78,18 +77,6 @@ class Acceptor:
             return _APPLICATION_CONTEXT_UNKNOWN
         caller = Caller(request.calling, request.called, whence.address, whence.certificate_sha256)
         return identify(caller, self._settings, self._archive_settings.tenant)
-
-    def _choose(self, proposal: negotiation.Proposal, granted: Granted) -> tuple[Sequence[str], bool]:
-        """What we take of a proposed context, and whether objects may also go the other way (C-GET)."""
-        unknown_too = self._archive_settings.accept_unknown_sop_classes
-        service = service_of(proposal.abstract_syntax, accept_unknown=unknown_too)
-        if service is None:
-            return (), False
-        gets = service == "store" and "get" in granted.services
-        # An echo tells nothing that the association itself does not, so that everyone known may ask for it.
-        if service != "echo" and service not in granted.services and not gets:
-            return (), False
-        return acceptable_syntaxes(service, proposal.transfer_syntaxes, self._archive_settings), gets
 
     def _reject(self, connection: Connection, request: negotiation.Request, whence: Whence, refused: Refused) -> None:
         negotiation.reject(connection, *refused.answer)

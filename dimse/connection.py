@@ -5,9 +5,10 @@ an idle association is a sleeping thread: no timer wakes it and it holds no buff
 
 Nagle's algorithm decides more than any code does. We turn it off for what we send. A peer that leaves
 it on (DCMTK does) writes the head of a PDU, and keeps the rest back until the head is acknowledged;
-our kernel delays that acknowledgement by 40 ms because it hopes to send it along with an answer. Once a
-wait inside a message was that long, `TCP_QUICKACK` is set before every later one (Linux forgets it).
-It is not set from the start, because it costs about a tenth of the rate of peers that never stall.
+our kernel delays that acknowledgement by 40 ms because it hopes to send it along with an answer. So
+`TCP_QUICKACK` (which Linux forgets again) is set before a wait that finds no more than the head of a PDU,
+and once a wait was as long as that delay, before every later one. It is not set for every wait from the
+start, because acknowledging each segment costs up to a tenth of the rate of peers that never stall.
 """
 
 import select
@@ -21,6 +22,9 @@ Buffer = bytes | bytearray | memoryview
 
 STALL_SECONDS = 0.030
 """A wait of this length inside a message looks like a delayed acknowledgement (40 ms on Linux)."""
+
+PDU_HEAD_BYTES = 12
+"""Heads of a P-DATA PDU and of its first PDV."""
 
 _MOST_PARTS = 512
 """Parts of one sendmsg; the kernel takes 1,024 (IOV_MAX)."""
@@ -188,7 +192,7 @@ class Connection:
             self._start = self._end = 0
 
     def _wait(self, deadline: float) -> None:
-        if self._stalls and _QUICK_ACK is not None:
+        if _QUICK_ACK is not None and (self._stalls or self.buffered <= PDU_HEAD_BYTES):
             self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         started = time.monotonic()
         if started >= deadline or not self._readable.poll(max(1, (deadline - started) * 1000)):

@@ -70,6 +70,25 @@ def is_storage(abstract_syntax: str) -> bool:
     return abstract_syntax in sop_classes.KNOWN and abstract_syntax not in _NOT_STORED
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one peer may propose: the services it was granted, and what the archive takes."""
+
+    services: frozenset[str]
+    archive: ArchiveSettings
+
+    def choose(self, abstract_syntax: str, proposed: Sequence[str]) -> tuple[Sequence[str], bool]:
+        """The transfer syntaxes we take (none: refused), and whether objects may also go the other way, by C-GET."""
+        service = service_of(abstract_syntax, accept_unknown=self.archive.accept_unknown_sop_classes)
+        if service is None:
+            return (), False
+        gets = service == "store" and "get" in self.services
+        # An echo tells nothing that the association itself does not, so that everyone known may ask for it.
+        if service != "echo" and service not in self.services and not gets:
+            return (), False
+        return acceptable_syntaxes(service, proposed, self.archive), gets
+
+
 def service_of(abstract_syntax: str, *, accept_unknown: bool) -> Service | None:
     """The service that an abstract syntax stands for; None when we have none for it."""
     if abstract_syntax == VERIFICATION:

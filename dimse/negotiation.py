@@ -1,13 +1,17 @@
 """A-ASSOCIATE for both sides, with pynetdicom's PDU codecs and negotiation rules (PS3.8 7.1, 9.3.2; PS3.7 D.3).
 
-The length of an association PDU is checked before it is read, and everything that pynetdicom's decoders
-can throw at malformed input leaves here as ProtocolViolation.
+The length of an association PDU is checked before it is read and the number of its items before they are
+decoded, and everything that pynetdicom's decoders can throw at malformed input leaves here as
+ProtocolViolation. Decoding and answering 128 proposed contexts costs 50 ms of CPU, most of it checks of UIDs.
+A modality proposes the same ones with every association, perhaps one for each image, so both steps remember.
 """
 
+import functools
 import logging
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from pynetdicom import _config
@@ -29,7 +33,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor, negotiate_as_requestor
 
 from dimse.connection import Connection, UpperLayerError
-from dimse.contexts import MODELS
+from dimse.contexts import MODELS, Policy
 from dimse.upper_layer import ABORT, UNEXPECTED_PDU, UNRECOGNISED_PDU, Context, PeerAborted, ProtocolViolation
 from storage.meta_group import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -48,8 +52,14 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 _HEAD = struct.Struct(">BxI")
 _DECODE_ERRORS: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, struct.error)
 
-Roles = Mapping[str, tuple[bool, bool]]
-"""SOP class -> the requestor proposes to be (SCU, SCP)."""
+_MOST_ITEMS: Final = 8192
+"""Items and sub-items of one A-ASSOCIATE-RQ. 128 contexts with all transfer syntaxes that exist have 7,800."""
+
+_REMEMBERED_BYTES: Final = 65536
+_REMEMBERED: Final = 128
+
+Roles = tuple[tuple[str, tuple[bool, bool]], ...]
+"""SOP class and whether the requestor proposes to be SCU, and SCP, of it."""
 
 
 class Rejected(UpperLayerError):
@@ -82,7 +92,7 @@ class Request:
     peer_pdu_bytes: int
     asynchronous: bool
     """The peer proposed an asynchronous operations window; we answer one operation at a time."""
-    extended: Mapping[str, bytes] = field(default_factory=dict)
+    extended: tuple[tuple[str, bytes], ...] = ()
     """SOP Class Extended Negotiation (PS3.7 D.3.3.5): SOP class -> application information."""
 
 
@@ -94,17 +104,16 @@ class Agreed:
     peer_pdu_bytes: int
 
 
-Choose = Callable[[Proposal], tuple[Sequence[str], bool]]
-"""For a proposal: the transfer syntaxes we take, best first (none: refused), and whether we may be SCU too."""
-
-
 def read_request(connection: Connection, deadline: float) -> Request:
     """Receive A-ASSOCIATE-RQ. Raises UpperLayerError."""
-    return decode_request(_read_pdu(connection, deadline, expected=ASSOCIATE_RQ))
+    pdu = _read_pdu(connection, deadline, expected=ASSOCIATE_RQ)
+    return _remembered_request(pdu) if len(pdu) <= _REMEMBERED_BYTES else decode_request(pdu)
 
 
 def decode_request(pdu: bytes) -> Request:
     """Decode A-ASSOCIATE-RQ. Raises ProtocolViolation."""
+    if _items(memoryview(pdu)[74:], _MOST_ITEMS) < 0:
+        raise ProtocolViolation("A-ASSOCIATE-RQ has too many items, or they are cut off")
     try:
         decoded = A_ASSOCIATE_RQ()
         decoded.decode(pdu)
@@ -121,11 +130,11 @@ def decode_request(pdu: bytes) -> Request:
             roles=_roles(items),
             peer_pdu_bytes=_maximum_length(items),
             asynchronous=any(isinstance(item, AsynchronousOperationsWindowSubItem) for item in items),
-            extended={
-                str(item.sop_class_uid): bytes(item.service_class_application_information or b"")
+            extended=tuple(
+                (str(item.sop_class_uid), bytes(item.service_class_application_information or b""))
                 for item in items
                 if isinstance(item, SOPClassExtendedNegotiationSubItem)
-            },
+            ),
         )
     except _DECODE_ERRORS as exc:
         raise ProtocolViolation("A-ASSOCIATE-RQ cannot be decoded") from exc
@@ -133,12 +142,22 @@ def decode_request(pdu: bytes) -> Request:
     return request
 
 
-def accept(connection: Connection, request: Request, choose: Choose, *, our_pdu_bytes: int, seconds: float) -> Agreed:
+_remembered_request = functools.lru_cache(maxsize=_REMEMBERED)(decode_request)
+
+
+def accept(connection: Connection, request: Request, policy: Policy, *, our_pdu_bytes: int, seconds: float) -> Agreed:
     """Answer A-ASSOCIATE-AC. `seconds`: how long sending may take."""
+    encoded, agreed = _answer(request, policy, our_pdu_bytes)
+    connection.send([encoded], seconds)
+    return agreed
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _answer(request: Request, policy: Policy, our_pdu_bytes: int) -> tuple[bytes, Agreed]:
     results: list[Any] = []
     roles: dict[str, Any] = {}
     for proposal in request.contexts:
-        result, answered = _negotiate(proposal, choose, request.roles)
+        result, answered = _negotiate(proposal, policy, request.roles)
         results.append(result)
         roles.update((str(item.sop_class_uid), item) for item in answered)
     primitive = _primitive(request.calling, request.called, our_pdu_bytes)
@@ -150,13 +169,12 @@ def accept(connection: Connection, request: Request, choose: Choose, *, our_pdu_
         extra.append(AsynchronousOperationsWindowNegotiation())
     extra += _extended_answers(request)
     primitive.user_information = [*primitive.user_information, *extra]
-    connection.send([A_ASSOCIATE_AC(primitive).encode()], seconds)
     accepted = {
         result.context_id: _context(result, as_scp=result.as_scp, as_scu=result.as_scu)
         for result in results
         if result.result == 0
     }
-    return Agreed(accepted, request.peer_pdu_bytes)
+    return A_ASSOCIATE_AC(primitive).encode(), Agreed(MappingProxyType(accepted), request.peer_pdu_bytes)
 
 
 def reject(connection: Connection, result: int, source: int, reason: int) -> None:
@@ -220,6 +238,27 @@ def _read_pdu(connection: Connection, deadline: float, *, expected: int) -> byte
     return head + body
 
 
+def _items(data: memoryview, most: int) -> int:
+    """How many items and sub-items there are beyond `most` allow: what is left of `most`, negative when it is exceeded.
+
+    Items are a type, a reserved byte and a 16-bit length (PS3.8 9.3.2); those of a presentation context
+    (20H) start with four bytes of their own, those of the user information (50H) at once.
+    """
+    offset = 0
+    while offset < len(data) and most >= 0:
+        if len(data) - offset < 4:
+            return -1
+        kind, length = data[offset], int.from_bytes(data[offset + 2 : offset + 4])
+        inside = data[offset + 4 : offset + 4 + length]
+        if len(inside) != length:
+            return -1
+        most -= 1
+        if kind in (0x20, 0x50):
+            most = _items(inside[4:] if kind == 0x20 else inside, most)
+        offset += 4 + length
+    return most
+
+
 def _check(request: Request) -> None:
     """Rules that the decoders do not know: odd, distinct context identifiers and complete contexts (PS3.8 9.3.2.2)."""
     identifiers = {proposal.context_id for proposal in request.contexts}
@@ -229,12 +268,12 @@ def _check(request: Request) -> None:
         raise ProtocolViolation("a presentation context is incomplete")
 
 
-def _negotiate(proposal: Proposal, choose: Choose, roles: Roles) -> tuple[Any, list[Any]]:
+def _negotiate(proposal: Proposal, policy: Policy, roles: Roles) -> tuple[Any, list[Any]]:
     asked = PresentationContext()
     asked.context_id = proposal.context_id
     asked.abstract_syntax = proposal.abstract_syntax
     asked.transfer_syntax = list(proposal.transfer_syntaxes)
-    syntaxes, scu_too = choose(proposal)
+    syntaxes, scu_too = policy.choose(proposal.abstract_syntax, proposal.transfer_syntaxes)
     ours = []
     if syntaxes:
         supported = PresentationContext()
@@ -256,11 +295,11 @@ def _context(result: Any, *, as_scp: bool, as_scu: bool) -> Context:
 
 
 def _roles(items: Sequence[Any]) -> Roles:
-    return {
-        str(item.sop_class_uid): (bool(item.scu_role), bool(item.scp_role))
+    return tuple(
+        (str(item.sop_class_uid), (bool(item.scu_role), bool(item.scp_role)))
         for item in items
         if isinstance(item, SCP_SCU_RoleSelectionSubItem)
-    }
+    )
 
 
 def _maximum_length(items: Sequence[Any]) -> int:
@@ -288,7 +327,7 @@ def _primitive(calling: str, called: str, our_pdu_bytes: int) -> Any:
 def _extended_answers(request: Request) -> list[Any]:
     """Relational queries are supported, so the first byte is granted when asked for (PS3.4 C.5.1.1)."""
     answers = []
-    for uid, information in request.extended.items():
+    for uid, information in request.extended:
         if uid in MODELS and information:
             item = SOPClassExtendedNegotiation()
             item.sop_class_uid = uid
