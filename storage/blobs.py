@@ -27,6 +27,9 @@ class BlobWriter(Protocol):
     def view(self) -> memoryview:
         """Everything written so far, without a copy where possible. Drop it before `commit` or `abort`."""
 
+    def hurry(self) -> None:
+        """Nothing will be written any more: let what takes time begin, and return at once."""
+
     def commit(self) -> None:
         """Returns when the object would survive a power cut. It is never seen half written under a known key,
         because nobody knows its key before this has returned."""

@@ -1,9 +1,9 @@
 """The one way in: bytes of an object -> checked, durable, indexed.
 
 C-STORE, STOW-RS and files push bytes into an `ObjectIntake`. The data set is hashed and written as it comes, byte
-for byte, behind a meta group of our own; so an object of any size needs one block of memory. An object smaller than a
-block does not touch the disk before it was found to be good. `finish` scans the header, makes the object durable
-and then commits its row: a crash in between leaves an object that no row names, and the sweep removes it.
+for byte, behind a meta group of our own; so an object of any size needs one block of memory. `finish` scans the header
+while the disk already writes, waits for the disk, and then commits the row: a crash in between leaves an object
+that no row names, and the sweep removes it.
 """
 
 import errno

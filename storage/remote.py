@@ -170,6 +170,9 @@ class SpoolWriter:
             return memoryview(self._memory)
         return memoryview(mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ))
 
+    def hurry(self) -> None:
+        """There is nothing that could begin before the object is complete."""
+
     def commit(self) -> None:
         """Upload. The request is refused by the service if the key exists, where the service can do that."""
         try:

@@ -12,7 +12,7 @@ _NEARLY_A_BLOCK_BYTES = BLOCK_BYTES - 1024
 
 
 class ObjectSink:
-    """One object: `meta`, then the data set as received. Smaller than a block it stays in memory until `commit`."""
+    """One object: `meta`, then the data set as received."""
 
     __slots__ = ("_buffer", "_digest", "_unhashed_from", "_writer", "_written_bytes", "blob_key", "meta_bytes")
 
@@ -43,11 +43,11 @@ class ObjectSink:
             self._flush()
 
     def view(self) -> memoryview:
-        """The whole object. To be dropped before anything else is done with the sink."""
-        if not self._written_bytes:
-            return memoryview(self._buffer)
+        """The whole object, nothing of which is missing now. To be dropped before the sink is used again."""
+        small = None if self._written_bytes else memoryview(self._buffer)
         self._flush()
-        return self._writer.view()
+        self._writer.hurry()
+        return small if small else self._writer.view()
 
     def commit(self) -> bytes:
         """Make the object durable. Returns the SHA-256 of the data set."""
@@ -62,7 +62,7 @@ class ObjectSink:
 
     def _flush(self) -> None:
         if self._buffer:
-            # A fresh buffer rather than an emptied one: an emptied one could still be seen through a view.
+            # A fresh buffer rather than an emptied one: a view of the old one may be in use.
             buffer, self._buffer = memoryview(self._buffer), bytearray()
             self._digest.update(buffer[self._unhashed_from :])
             self._unhashed_from = 0
