@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 
+from config import settings
 from index.database import is_sqlite, prepare_folder
 
 HEAD = "0001"
@@ -15,9 +16,9 @@ HEAD = "0001"
 _LOCK = "SELECT pg_advisory_xact_lock(7302)"
 
 
-def upgrade(database_url: str) -> None:
+def upgrade(database: settings.Database | str) -> None:
     """Bring the index to the newest revision; creates it when there is none. Safe from several processes at once."""
-    url = make_url(database_url)
+    url = make_url(database if isinstance(database, str) else database.url)
     if is_sqlite(url):
         prepare_folder(url)
     engine = create_engine(url)
