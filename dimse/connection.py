@@ -11,6 +11,7 @@ and once a wait was as long as that delay, before every later one. It is not set
 start, because acknowledging each segment costs up to a tenth of the rate of peers that never stall.
 """
 
+import contextlib
 import select
 import socket
 import ssl
@@ -71,7 +72,9 @@ class Connection:
     def __init__(self, sock: socket.socket, pool: BufferPool) -> None:
         """`sock` is connected, and its TLS handshake is done."""
         sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
+        is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
+        self._quick_ack = _QUICK_ACK if is_tcp else None
+        if is_tcp:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
@@ -192,8 +195,9 @@ class Connection:
             self._start = self._end = 0
 
     def _wait(self, deadline: float) -> None:
-        if _QUICK_ACK is not None and (self._stalls or self.buffered <= PDU_HEAD_BYTES):
-            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        if self._quick_ack is not None and (self._stalls or self.buffered <= PDU_HEAD_BYTES):
+            with contextlib.suppress(OSError):  # The peer may be gone; receiving will tell.
+                self._sock.setsockopt(socket.IPPROTO_TCP, self._quick_ack, 1)
         started = time.monotonic()
         if started >= deadline or not self._readable.poll(max(1, (deadline - started) * 1000)):
             raise TimedOut("a PDU was not complete in time")
