@@ -1,5 +1,6 @@
 """The command line. Commands import what they need when they run, so that `pacs --help` answers at once."""
 
+import logging
 import os
 import sys
 import time
@@ -123,6 +124,8 @@ def import_(settings: Settings, paths: tuple[Path, ...], report: Path | None) ->
     def progress(count: int) -> "click._termui_impl.ProgressBar[int]":
         return click.progressbar(length=count, label="Importing", show_pos=True, file=sys.stderr)
 
+    # The report says it all; a log line for each refusal beside it would only hide the progress.
+    logging.getLogger("storage.ingest").setLevel(logging.ERROR)
     result = import_paths(settings, list(paths), progress)
     for refusal in result.refused:
         click.echo(f"refused  {refusal.name}: {refusal.reason}", err=True)
