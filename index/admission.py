@@ -292,7 +292,11 @@ def _counting(database: Database, table: Any, names: dict[str, str]) -> Prepared
 
 
 def _columns(table: Any, *without: str) -> tuple[str, ...]:
-    return tuple(name for name in (column.name for column in table.columns) if name != "id" and not name.startswith(without or ("\0",)))
+    return tuple(
+        name
+        for name in (column.name for column in table.columns)
+        if name != "id" and not name.startswith(without or ("\0",))
+    )
 
 
 def _growth(row: int, value: str) -> dict[str, Any]:

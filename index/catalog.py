@@ -20,7 +20,7 @@ from index.query import Query
 from index.records import InstanceKey, InstanceRecord, Level, Origin, StoredInstance
 from index.removal import Removal
 from index.selection import FROM, TABLE_OF, Selection
-from index.tables import changes, documents, instances, series, set_aside, studies
+from index.tables import changes, disagreements, documents, instances, series, set_aside, studies
 from index.versions import STORED, Added, Current, Versions
 
 _TRIES = 4
@@ -51,6 +51,17 @@ class SetAside:
     size_bytes: int
     blob_key: str
     set_aside_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An attribute that a later instance gave another value; values are JSON. `uid` is the study's or series'."""
+
+    level: Level
+    uid: str
+    keyword: str
+    kept: str
+    offered: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +282,14 @@ class Catalog:
         visible = (row for row in rows if _is_visible(scope, row[2]))
         return [Change(row[0], row[1], InstanceKey(*row[2:5]), row[5], row[6]) for row in visible]
 
+    def disagreements(self, scope: Scope, limit: int = 1000) -> list[Disagreement]:
+        """What instances said otherwise than the first of their study or series, newest first."""
+        tenant = self._selection.tenant_id(scope.tenant)
+        if tenant is None or scope.study_instance_uids is not None:
+            return []
+        rows = self._database.rows(self._prepared("disagreements", _disagreements), {"tenant": tenant, "limit": limit})
+        return [Disagreement(Level(row[0]), *row[1:]) for row in rows]
+
     def _prepared(self, shape: object, build: Any) -> Prepared:
         statement = self._statements.get(shape)
         if statement is None:
@@ -339,6 +358,12 @@ def _set_aside() -> Any:
     built = select(*(set_aside.c[name] for name in (*names, *rest)))
     mine = (set_aside.c.tenant_id == bindparam("tenant"), set_aside.c.sop_instance_uid == bindparam("uid"))
     return built.where(*mine).order_by(set_aside.c.id)
+
+
+def _disagreements() -> Any:
+    built = select(*(disagreements.c[name] for name in ("level", "uid", "keyword", "kept", "offered")))
+    mine = disagreements.c.tenant_id == bindparam("tenant")
+    return built.where(mine).order_by(disagreements.c.id.desc()).limit(bindparam("limit"))
 
 
 def _changes() -> Any:

@@ -39,7 +39,9 @@ class Removal:
             .values(modalities_in_study=bindparam("modalities"), sop_classes_in_study=bindparam("classes"))
         )
         self._delete_term = prepare(
-            delete(study_terms).where(*(column == bindparam(column.name, type_=column.type) for column in study_terms.columns))
+            delete(study_terms).where(
+                *(column == bindparam(column.name, type_=column.type) for column in study_terms.columns)
+            )
         )
 
     def remove(self, tx: Transaction, instance_id: int) -> None:
