@@ -10,13 +10,17 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
 
 UNKNOWN: Final = "UN"
+_MOST_NAMES: Final = 50_000
 
 
 class _Names(dict[int, str]):
-    """Tag -> 8 upper-case hex digits; tags outside the dictionary are formatted and not kept."""
+    """Tag -> 8 upper-case hex digits. Private tags that were seen are kept as well, up to a bound."""
 
     def __missing__(self, tag: int) -> str:
-        return f"{tag:08X}"
+        name = f"{tag:08X}"
+        if len(self) < _MOST_NAMES:
+            self[tag] = name
+        return name
 
 
 NAMES: Final = _Names({tag: f"{tag:08X}" for tag in DicomDictionary})

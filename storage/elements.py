@@ -9,75 +9,39 @@ Nothing in the input is trusted: every length is checked against the container i
 number of elements and bytes kept are bounded; all damage ends as CannotUnderstand or TooLarge.
 """
 
-import struct
 from array import array
-from binascii import b2a_base64
 from dataclasses import dataclass
 from typing import Any, Final
 
 from config.settings import Limits
-from index.errors import CannotUnderstand, TooLarge
+from index.errors import CannotUnderstand
 from index.layout import ByteRange
 from index.reasons import Code, Reason
+from storage.budget import STRIDE_BYTES, Budget
 from storage.charsets import DEFAULT
-from storage.dictionary import NAMES, UNKNOWN, VRS
-from storage.scopes import (
-    AMBIGUOUS,
-    LUT_DESCRIPTORS,
-    PIXEL_DATA,
-    US_OR_SS,
-    WATCHED,
-    Json,
-    Scope,
-    unsign_first,
+from storage.dictionary import NAMES, UNKNOWN
+from storage.encoding import (
+    DOUBLE_FLOAT_PIXEL_DATA,
+    EXTENDED_OFFSET_TABLE,
+    FLOAT_PIXEL_DATA,
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UNDEFINED,
+    Encoding,
+    Entry,
+    base64,
+    beyond,
+    label,
+    looks_explicit,
+    only_zeros,
 )
-from storage.values import BIG_ENDIAN, BINARY, LITTLE_ENDIAN, LONG_FORM, NUMBER_SIZES, Buffer, Decoder, WrongLength
+from storage.scopes import AMBIGUOUS, LUT_DESCRIPTORS, PIXEL_DATA, US_OR_SS, WATCHED, Json, Scope, unsign_first
+from storage.values import BINARY, LONG_FORM, Buffer, WrongLength
 
-UNDEFINED: Final = 0xFFFFFFFF
-ITEM: Final = 0xFFFEE000
-ITEM_END: Final = 0xFFFEE00D
-SEQUENCE_END: Final = 0xFFFEE0DD
-FLOAT_PIXEL_DATA: Final = 0x7FE00008
-DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
-EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 _PIXELS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
 
-_DEEPEST: Final = 80
-"""Hard bound on `limits.sequence_depth`: orjson writes 254 levels, and a sequence takes three."""
 _MOST_FRAGMENTS: Final = 2_000_000
-_STRIDE_BYTES: Final = 65536
-"""Totals are compared with their limits each time the scan has moved this far."""
-_VALUES_PER_ELEMENT: Final = 10
-"""`limits.elements` times this bounds the values in lists: as Python objects they take some 30 bytes each."""
-
-_Entry = tuple[str, Decoder]
-
-
-def _tables(decoders: dict[str, Decoder]) -> tuple[dict[bytes, _Entry], dict[int, _Entry]]:
-    """VR in the file -> VR and decoder, for 16-bit lengths; tag -> VR and decoder, for implicit VR."""
-    short = {vr.encode(): (vr, decode) for vr, decode in decoders.items() if vr not in LONG_FORM}
-    known = {tag: (vr, decoders[vr]) for tag, vr in VRS.items() if vr in decoders}
-    return short, known
-
-
-_LITTLE: Final = _tables(LITTLE_ENDIAN)
-_BIG: Final = _tables(BIG_ENDIAN)
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the data set is written, as far as the transfer syntax says."""
-
-    explicit: bool
-    little: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Fragments:
-    """The items of encapsulated data, the offset table (the first) included."""
-
-    offsets: "array[int]"
-    lengths: "array[int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +51,9 @@ class PixelData:
     tag: int
     start: int
     stop: int
-    fragments: Fragments | None = None
+    offsets: "array[int] | None" = None
+    """Encapsulated: where the values of the items start, the offset table (the first) included."""
+    lengths: "array[int] | None" = None
 
 
 class Scan:
@@ -95,7 +61,6 @@ class Scan:
 
     def __init__(self, data: Buffer, encoding: Encoding, limits: Limits, *, bulk_threshold_bytes: int) -> None:
         """`data` is the buffer that all offsets count in."""
-        order = "<" if encoding.little else ">"
         self.data = data
         self.bulk: dict[str, ByteRange] = {}
         self.references: list[tuple[Json, str]] = []
@@ -104,23 +69,19 @@ class Scan:
         """Value of the Extended Offset Table."""
         self.pixels: PixelData | None = None
         self.warnings: dict[str, Reason] = {}
-        self._explicit_vr = encoding.explicit
-        self._decoders = LITTLE_ENDIAN if encoding.little else BIG_ENDIAN
-        self._short, self._known = _LITTLE if encoding.little else _BIG
-        self._explicit_header = struct.Struct(order + "HH2sH").unpack_from
-        self._implicit_header = struct.Struct(order + "HHI").unpack_from
-        self._length = struct.Struct(order + "I").unpack_from
-        self._limits = limits
-        self._deepest = min(limits.sequence_depth, _DEEPEST)
+        self._encoding = encoding
+        self._decoders = encoding.decoders
+        self._item = encoding.implicit_header
+        self._length = encoding.length
+        self._budget = Budget(limits, 0)
         self._threshold = bulk_threshold_bytes
-        self._start = self._checkpoint = 0
-        self._bulk_bytes = self._elements = self._values = 0
+        self._checkpoint = 0
 
     def read(self, start: int) -> Json:
         """The data set from `start` to the end of the buffer, bulk data without URIs yet."""
-        self._start, self._checkpoint = start, start + _STRIDE_BYTES
+        self._budget.start, self._checkpoint = start, start + STRIDE_BYTES
         end = len(self.data)
-        explicit = self._explicit_vr
+        explicit = self._encoding.explicit
         if end - start >= 8 and looks_explicit(self.data, start) != explicit:
             explicit = not explicit
             self.warn("The VR encoding is not that of the transfer syntax")
@@ -136,13 +97,8 @@ class Scan:
 
     def _check(self, pos: int, elements: int) -> int:
         """Compare the totals with their limits; returns where to check next."""
-        if self._elements + elements > self._limits.elements:
-            raise TooLarge(f"There are more than {self._limits.elements} elements")
-        if self._values > self._limits.elements * _VALUES_PER_ELEMENT:
-            raise TooLarge("There are too many values")
-        if pos - self._start - self._bulk_bytes > self._limits.header_bytes:
-            raise TooLarge(f"The data set without bulk data exceeds {self._limits.header_bytes} bytes")
-        self._checkpoint = pos + _STRIDE_BYTES
+        self._budget.check(pos, elements)
+        self._checkpoint = pos + STRIDE_BYTES
         return self._checkpoint
 
     # Data sets and sequences
@@ -151,7 +107,7 @@ class Scan:
         """Read elements until `end`, or until the item's delimiter; returns the position behind."""
         loop = self._explicit if scope.explicit else self._implicit
         pos = loop(pos, end, scope, delimited)
-        self._elements += len(scope.elements) + 1
+        self._budget.elements += len(scope.elements) + 1
         if scope.unsorted:
             scope.elements = dict(sorted(scope.elements.items()))
         if scope.pending:
@@ -162,7 +118,8 @@ class Scan:
         return pos
 
     def _explicit(self, pos: int, end: int, scope: Scope, delimited: bool) -> int:
-        data, header, short, plain = self.data, self._explicit_header, self._short, self._plain
+        data, header, short = self.data, self._encoding.explicit_header, self._encoding.short
+        plain = self._plain
         checkpoint, last = self._checkpoint, -1
         while pos + 8 <= end:
             if pos > checkpoint:
@@ -174,7 +131,7 @@ class Scan:
                 start = pos + 8
                 pos = start + length
                 if pos > end:
-                    raise _beyond(tag)
+                    raise beyond(tag)
                 plain(tag, entry, start, pos, scope)
             elif group == 0xFFFE:
                 pos, done = self._delimiter(tag, pos, delimited)
@@ -188,7 +145,8 @@ class Scan:
         return self._end(pos, end, scope, delimited)
 
     def _implicit(self, pos: int, end: int, scope: Scope, delimited: bool) -> int:
-        data, header, known, plain = self.data, self._implicit_header, self._known, self._plain
+        data, header, known = self.data, self._encoding.implicit_header, self._encoding.known
+        plain = self._plain
         checkpoint, last = self._checkpoint, -1
         while pos + 8 <= end:
             if pos > checkpoint:
@@ -196,11 +154,11 @@ class Scan:
             group, number, length = header(data, pos)
             tag = group << 16 | number
             entry = known.get(tag)
-            if entry is not None and length < _STRIDE_BYTES:
+            if entry is not None and length < STRIDE_BYTES:
                 start = pos + 8
                 pos = start + length
                 if pos > end:
-                    raise _beyond(tag)
+                    raise beyond(tag)
                 plain(tag, entry, start, pos, scope)
             elif group == 0xFFFE:
                 pos, done = self._delimiter(tag, pos, delimited)
@@ -222,7 +180,7 @@ class Scan:
             return pos, True
         if tag in (ITEM_END, SEQUENCE_END):
             self.warn("There is a delimiter too many")
-            self._elements += 1
+            self._budget.elements += 1
             return pos + 8, False
         raise CannotUnderstand(f"{label(tag)} stands where an element must be")
 
@@ -231,15 +189,14 @@ class Scan:
         if delimited:
             raise CannotUnderstand("An item of undefined length has no end")
         if pos < end:
-            if scope.depth or not _only_zeros(self.data, pos, end):
+            if scope.depth or not only_zeros(self.data, pos, end):
                 raise CannotUnderstand("The data set ends inside the header of an element")
             self.warn("There are zero bytes behind the data set")
         return end
 
     def _sequence(self, tag: int, start: int, length: int, end: int, scope: Scope) -> int:
         """Read the items of a sequence into the scope; returns the position behind it."""
-        if scope.depth >= self._deepest:
-            raise TooLarge(f"Sequences are nested deeper than {self._deepest}")
+        self._budget.allow_depth(scope.depth + 1)
         stop = end if length == UNDEFINED else start + length
         items: list[Json] = []
         pos = start
@@ -266,7 +223,7 @@ class Scan:
         """Tag and length of the item or delimiter at `pos`, and the position behind this header."""
         if pos + 8 > stop:
             raise CannotUnderstand(f"{label(tag)} ends inside the header of an item")
-        group, number, size = self._implicit_header(self.data, pos)
+        group, number, size = self._item(self.data, pos)
         mark = group << 16 | number
         pos += 8
         if mark != ITEM and mark != SEQUENCE_END:
@@ -282,7 +239,7 @@ class Scan:
         if tag & 0xFFFF:
             scope.elements[NAMES[tag]] = element
 
-    def _plain(self, tag: int, entry: _Entry, start: int, stop: int, scope: Scope) -> None:
+    def _plain(self, tag: int, entry: Entry, start: int, stop: int, scope: Scope) -> None:
         """An element whose value is a list of plain values."""
         if not tag & 0xFFFF or tag < 0x00030000:
             return
@@ -298,7 +255,7 @@ class Scan:
         if values:
             scope.elements[NAMES[tag]] = {"vr": vr, "Value": values}
             if len(values) > 8:
-                self._values += len(values)
+                self._budget.values += len(values)
         else:
             scope.elements[NAMES[tag]] = {"vr": vr}
         if tag in WATCHED:
@@ -311,9 +268,9 @@ class Scan:
             # Some writers switch to implicit VR inside of an explicit VR data set.
             return self._implied(tag, scope.implied_vr(tag), pos + 8, self._length(self.data, pos + 4)[0], end, scope)
         if name not in LONG_FORM and bytes(self.data[pos + 6 : pos + 8]) != b"\0\0":
-            start, length = pos + 8, self._explicit_header(self.data, pos)[3]
+            start, length = pos + 8, self._encoding.explicit_header(self.data, pos)[3]
         elif pos + 12 > end:
-            raise _beyond(tag)
+            raise beyond(tag)
         else:
             # VRs that are newer than this table have a 32-bit length as well (PS3.5 6.2).
             start, length = pos + 12, self._length(self.data, pos + 8)[0]
@@ -329,7 +286,7 @@ class Scan:
     def _implied(self, tag: int, vr: str, start: int, length: int, end: int, scope: Scope) -> int:
         """An element whose VR is the dictionary's and not the sender's, so it need not be true."""
         if vr == "SQ" and length >= 8 and start + length <= end:
-            group, number, _ = self._implicit_header(self.data, start)
+            group, number, _ = self._item(self.data, start)
             if group << 16 | number not in (ITEM, SEQUENCE_END):
                 self.warn(f"{label(tag)} should be a sequence and is none")
                 self._put(tag, {"vr": "SQ", "Value": [{}]}, scope)
@@ -342,15 +299,15 @@ class Scan:
             return self._undefined(tag, vr, start, end, scope)
         stop = start + length
         if stop > end:
-            raise _beyond(tag)
+            raise beyond(tag)
         if tag < 0x00030000:
             return self._foreign(tag, stop, end, scope)
         if vr == "SQ":
             return self._sequence(tag, start, length, end, scope)
         if vr in AMBIGUOUS and vr != US_OR_SS:
             vr = scope.resolved_vr(tag, vr)
-        if length > _STRIDE_BYTES and vr not in BINARY:
-            self._allow(tag, vr, start, stop)
+        if length > STRIDE_BYTES and vr not in BINARY:
+            self._budget.allow(tag, vr, self.data, start, stop)
         if vr == US_OR_SS:
             self._postpone(tag, start, stop, scope)
         elif vr in self._decoders:
@@ -361,23 +318,13 @@ class Scan:
 
     def _foreign(self, tag: int, stop: int, end: int, scope: Scope) -> int:
         """An element of the command or meta group, which is left out, or zero bytes that look like one."""
-        self._elements += 1
+        self._budget.elements += 1
         if tag:
             return stop
-        if scope.depth or not _only_zeros(self.data, stop, end):
+        if scope.depth or not only_zeros(self.data, stop, end):
             raise CannotUnderstand("There are zero bytes where an element must be")
         self.warn("There are zero bytes behind the data set")
         return end
-
-    def _allow(self, tag: int, vr: str, start: int, stop: int) -> None:
-        """Refuse a long value that would take too much memory, before it does."""
-        length = stop - start
-        if length > self._limits.element_bytes:
-            raise TooLarge(f"{label(tag)} is longer than {self._limits.element_bytes} bytes")
-        size = 2 if vr == US_OR_SS else NUMBER_SIZES.get(vr, 0)
-        values = length // size if size else bytes(self.data[start:stop]).count(b"\\")
-        if self._values + values > self._limits.elements * _VALUES_PER_ELEMENT:
-            raise TooLarge(f"{label(tag)} has too many values")
 
     def _postpone(self, tag: int, start: int, stop: int, scope: Scope) -> None:
         """An element that is US or SS: its values come when Pixel Representation is known."""
@@ -396,7 +343,7 @@ class Scan:
             try:
                 values = decode(self.data, start, stop, DEFAULT)
             except WrongLength:
-                element.update(vr=UNKNOWN, InlineBinary=_base64(self.data[start:stop]))
+                element.update(vr=UNKNOWN, InlineBinary=base64(self.data[start:stop]))
                 continue
             if tag in LUT_DESCRIPTORS:
                 unsign_first(values)
@@ -415,15 +362,15 @@ class Scan:
             path = scope.prefix + NAMES[tag]
             self.bulk[path] = (start, stop - start)
             self.references.append((element, path))
-            self._bulk_bytes += stop - start
+            self._budget.bulk_bytes += stop - start
         elif start < stop:
-            element["InlineBinary"] = _base64(self.data[start:stop])
+            element["InlineBinary"] = base64(self.data[start:stop])
         if tag == EXTENDED_OFFSET_TABLE and scope.depth == 0:
             self.offset_table = (start, stop - start)
 
     def _undefined(self, tag: int, vr: str, start: int, end: int, scope: Scope) -> int:
         """An element of undefined length: a sequence, or fragments (PS3.5 7.5, A.4)."""
-        implied_private = tag >> 16 & 1 and not scope.explicit
+        implied_private = bool(tag & 0x10000) and not scope.explicit
         if tag == PIXEL_DATA or (not implied_private and vr != UNKNOWN and (vr in BINARY or vr in AMBIGUOUS)):
             return self._fragmented(tag, vr, start, end, scope)
         if vr in ("SQ", UNKNOWN) or implied_private:
@@ -433,7 +380,7 @@ class Scan:
 
     def _fragmented(self, tag: int, vr: str, start: int, end: int, scope: Scope) -> int:
         """Encapsulated data, here or in an icon; returns the position behind the delimiter."""
-        fragments = Fragments(array("Q"), array("Q"))
+        offsets, lengths = array("Q"), array("Q")
         pos = stop = start
         while True:
             if pos == end and not scope.depth:
@@ -442,42 +389,12 @@ class Scan:
             mark, size, pos = self._item_header(tag, pos, end)
             if mark == SEQUENCE_END:
                 break
-            if size == UNDEFINED or len(fragments.offsets) >= _MOST_FRAGMENTS:
+            if size == UNDEFINED or len(offsets) >= _MOST_FRAGMENTS:
                 raise CannotUnderstand(f"{label(tag)} has a fragment of undefined length or too many fragments")
-            fragments.offsets.append(pos)
-            fragments.lengths.append(size)
+            offsets.append(pos)
+            lengths.append(size)
             stop = pos = pos + size
         if tag == PIXEL_DATA and not scope.depth:
-            self.pixels = PixelData(tag, start, stop, fragments)
+            self.pixels = PixelData(tag, start, stop, offsets, lengths)
         self._binary(tag, "OB" if vr in AMBIGUOUS or (tag == PIXEL_DATA and vr == UNKNOWN) else vr, start, stop, scope)
         return pos
-
-
-def label(tag: int) -> str:
-    """A tag as people write it."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
-def looks_explicit(data: Buffer, pos: int) -> bool:
-    """Whether the element at `pos` has a VR: two upper-case letters where implicit VR has its length.
-
-    A length that reads as letters would be over 16 KiB and odd to start a data set with.
-    """
-    return 65 <= data[pos + 4] <= 90 and 65 <= data[pos + 5] <= 90
-
-
-def _beyond(tag: int) -> CannotUnderstand:
-    return CannotUnderstand(f"{label(tag)} is longer than the rest of the data")
-
-
-def _base64(data: Buffer) -> str:
-    return b2a_base64(data, newline=False).decode("ascii")
-
-
-def _only_zeros(data: Buffer, pos: int, end: int) -> bool:
-    while pos < end:
-        block = bytes(data[pos : min(pos + _STRIDE_BYTES, end)])
-        if block.count(0) != len(block):
-            return False
-        pos += len(block)
-    return True

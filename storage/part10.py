@@ -12,17 +12,14 @@ from index.layout import ObjectLayout
 from index.reasons import Reason
 from index.records import InstanceKey
 from storage import syntaxes
-from storage.elements import Encoding, Scan
+from storage.elements import Scan
+from storage.encoding import Encoding
 from storage.inflate import inflate
 from storage.meta_group import FileMeta, MetaReader, build_meta
 from storage.metadata import bulk_data_prefix
 from storage.pixel_layout import pixel_layout
 from storage.scopes import Json
 from storage.values import Buffer
-
-_UID: Final = "2.25.292371823402413869120493171629391340711"
-"""Names this software in files and associations (PS3.7 D.3.3.2); made once from a random UUID (PS3.5 B.2)."""
-IMPLEMENTATION_VERSION_NAME: Final = "OPEN_PACS_0.1"
 
 __all__ = ["FileMeta", "MetaReader", "Scanned", "build_meta", "is_uid", "scan"]
 
@@ -61,7 +58,7 @@ def scan(
     deflated = syntax is not None and syntax.deflated
     data, start = (inflate(view, dataset_offset, limits), 0) if deflated else (view, dataset_offset)
     # Private syntaxes are nearly always one of the two little endian ones; `Scan` finds out which.
-    encoding = Encoding(syntax is None or syntax.explicit_vr, syntax is None or syntax.little_endian)
+    encoding = Encoding(explicit=syntax is None or syntax.explicit_vr, little=syntax is None or syntax.little_endian)
     state = Scan(data, encoding, limits, bulk_threshold_bytes=bulk_threshold_bytes)
     try:
         dataset = state.read(start)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from index.layout import EncapsulatedPixels, NativePixels, PixelLayout
-from storage.elements import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, Fragments, PixelData, Scan
+from storage.elements import PixelData, Scan
+from storage.encoding import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA
 from storage.scopes import Json
 from storage.syntaxes import TransferSyntax
 
@@ -29,12 +30,17 @@ def pixel_layout(scan: Scan, dataset: Json, syntax: TransferSyntax | None) -> Pi
     pixels = scan.pixels
     if pixels is None:
         return None
-    if syntax is not None and syntax.encapsulated != (pixels.fragments is not None):
+    if syntax is not None and syntax.encapsulated != (pixels.offsets is not None):
         scan.warn("Pixel Data is not encoded as its transfer syntax says")
         return None
-    if pixels.fragments is None:
+    if pixels.offsets is None or pixels.lengths is None:
         return _native(scan, dataset, pixels)
-    return _encapsulated(scan, dataset, pixels.fragments, is_video=syntax is not None and syntax.video)
+    if len(pixels.offsets) < 2:
+        # The first item is the Basic Offset Table, empty or not (PS3.5 A.4).
+        scan.warn("Pixel Data has no fragments")
+        return None
+    frames = 1 if syntax is not None and syntax.video else _count(dataset, "00280008") or 1
+    return _encapsulated(scan, pixels.offsets, pixels.lengths, frames=frames)
 
 
 def _first(dataset: Json, key: str) -> Any:
@@ -74,30 +80,26 @@ def _frame_bits(dataset: Json, tag: int) -> int:
     return size * samples * _count(dataset, "00280100")
 
 
-def _encapsulated(scan: Scan, dataset: Json, items: Fragments, *, is_video: bool) -> EncapsulatedPixels | None:
-    # The first item is the Basic Offset Table, empty or not (PS3.5 A.4).
-    offsets, lengths = items.offsets[1:], items.lengths[1:]
-    if not offsets:
-        scan.warn("Pixel Data has no fragments")
-        return None
-    frames = 1 if is_video else _count(dataset, "00280008") or 1
-    first = _first_fragments(scan, items, frames)
+def _encapsulated(scan: Scan, items: "array[int]", lengths: "array[int]", *, frames: int) -> EncapsulatedPixels | None:
+    offsets = items[1:]
+    tables = _tables(scan, items[0], lengths[0])
+    first = _first_fragments(scan, offsets, tables, frames=frames)
     if first is None:
         scan.warn("Frames cannot be told apart: there is no usable offset table")
         return None
     if len(first) != frames:
         scan.warn("Number of Frames does not agree with Pixel Data")
     if len(offsets) + len(first) <= _FEW:
-        return EncapsulatedPixels(tuple(offsets), tuple(lengths), tuple(first))
-    return EncapsulatedPixels(offsets, lengths, array("Q", first))
+        return EncapsulatedPixels(tuple(offsets), tuple(lengths[1:]), tuple(first))
+    return EncapsulatedPixels(offsets, lengths[1:], array("Q", first))
 
 
-def _first_fragments(scan: Scan, items: Fragments, frames: int) -> Sequence[int] | None:
+def _first_fragments(
+    scan: Scan, offsets: "array[int]", tables: list[Sequence[int]], *, frames: int
+) -> Sequence[int] | None:
     """Index of the first fragment of each frame, by the most trustworthy source there is."""
     if frames == 1:
         return [0]
-    offsets = items.offsets[1:]
-    tables = [table for table in _tables(scan, items) if table]
     starts = {offset - offsets[0]: index for index, offset in enumerate(offsets)} if tables else {}
     found = [_resolve(table, starts) for table in tables]
     for first in found:
@@ -111,14 +113,13 @@ def _first_fragments(scan: Scan, items: Fragments, frames: int) -> Sequence[int]
     return next((first for first in found if first is not None), None)
 
 
-def _tables(scan: Scan, items: Fragments) -> list[Sequence[int]]:
-    """The Basic and the Extended Offset Table: offsets in bytes from the first fragment's item tag."""
-    offset, length = items.offsets[0], items.lengths[0]
-    basic = struct.unpack_from(f"<{length // 4}I", scan.data, offset)
-    if scan.offset_table is None:
-        return [basic]
-    offset, length = scan.offset_table
-    return [basic, struct.unpack_from(f"<{length // 8}Q", scan.data, offset)]
+def _tables(scan: Scan, offset: int, length: int) -> list[Sequence[int]]:
+    """The Basic and the Extended Offset Table if not empty: offsets in bytes from the first fragment's item tag."""
+    tables: list[Sequence[int]] = [struct.unpack_from(f"<{length // 4}I", scan.data, offset)]
+    if scan.offset_table is not None:
+        offset, length = scan.offset_table
+        tables.append(struct.unpack_from(f"<{length // 8}Q", scan.data, offset))
+    return [table for table in tables if table]
 
 
 def _resolve(table: Sequence[int], starts: dict[int, int]) -> list[int] | None:

@@ -62,16 +62,13 @@ class Scope:
 
     def implied_vr(self, tag: int) -> str:
         """VR of an element that does not state one."""
-        vr = public_vr(tag)
-        if vr is not None:
-            return vr
-        if tag >> 16 & 1:
+        if tag & 0x10000:
             return self._private_vr(tag)
-        return UNKNOWN
+        return public_vr(tag) or UNKNOWN
 
     def corrected_vr(self, tag: int, length: int) -> str:
         """VR of an element that is stated to be UN."""
-        if tag >> 16 & 1:
+        if tag & 0x10000:
             return self._private_vr(tag)
         return (public_vr(tag) or UNKNOWN) if length < _LONGEST_CORRECTED else UNKNOWN
 
