@@ -8,14 +8,14 @@ import pytest
 from tests import archives
 
 
-@pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[archives.MakeHouse]:
-    """A factory of archives on SQLite and a local folder: `make_house(rules=settings.Archive(...))`."""
+@pytest.fixture(params=[archives.embedded, archives.scale_out], ids=["embedded", "scale-out"])
+def make_house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[archives.MakeHouse]:
+    """A factory of empty archives: `make_house(rules=settings.Archive(...))`."""
     made: list[archives.House] = []
 
     def make(**changes: object) -> archives.House:
         folder = tmp_path / f"house{len(made)}"
-        made.append(archives.embedded(folder, **changes))
+        made.append(request.param(folder, **changes))
         return made[-1]
 
     yield make
