@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,8 +188,22 @@ def prepare_folder(url: URL) -> None:
     if not url.database or url.database == ":memory:":
         raise ValueError("database.url: SQLite needs a file, `sqlite:///path`")
     folder = Path(url.database).absolute().parent
-    if not folder.exists():
-        folder.mkdir(parents=True, mode=0o700)
+    missing = [made for made in (folder, *folder.parents) if not made.exists()]
+    if missing:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    # Commits are worth nothing in a folder whose own name a power cut can take away. An existing one may have been
+    # made by a process that was killed before it came to this line.
+    for made in missing or [folder]:
+        with suppress(PermissionError):
+            _sync_names(made.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _close(connection: Connection) -> None:
