@@ -20,7 +20,7 @@ from index.query import Exact, Query
 from index.reasons import Code
 from index.records import InstanceKey, Level, StoreStatus
 from index.search import Search
-from tests.contract.conftest import Index
+from tests.indexes import Index
 from tests.records import JPEG_LS, ORIGIN, SR, a_record, again, another, new_uid
 
 
@@ -370,7 +370,7 @@ print(json.dumps(counts))
 
 def test_two_processes_may_send_the_same_instances_at_once(index: Index) -> None:
     study = new_uid() + ".77"
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     arguments = [sys.executable, "-c", _PROCESS, index.settings.url, index.scope.tenant, study]
     processes = [
         subprocess.Popen([*arguments, str(number)], stdout=subprocess.PIPE, text=True, cwd=root) for number in range(2)
