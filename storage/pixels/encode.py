@@ -14,6 +14,8 @@ _JPEG_LS: Final = "1.2.840.10008.1.2.4.80"
 _JPEG_2000: Final = "1.2.840.10008.1.2.4.90"
 _RLE: Final = "1.2.840.10008.1.2.5"
 _DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
+_SMALLEST_JPEG_2000: Final = 32
+"""The library always makes 6 resolutions."""
 
 
 def native_bytes(samples: Samples, description: ImageDescription) -> bytes:
@@ -57,6 +59,8 @@ def _check(samples: Samples, description: ImageDescription, target_uid: str) -> 
         if description.samples_per_pixel * description.sample_bytes > 15:
             raise NotAcceptable("RLE holds at most 15 bytes a pixel")
         return
+    if target_uid == _JPEG_2000 and min(description.rows, description.columns) < _SMALLEST_JPEG_2000:
+        raise NotAcceptable(f"The encoder needs at least {_SMALLEST_JPEG_2000} rows and columns")
     if description.bits_allocated > 16:
         raise NotAcceptable("Samples of more than 16 bits are not compressed")
     spare = 8 * description.sample_bytes - description.bits_stored

@@ -81,7 +81,8 @@ def render(samples: Samples, chain: Chain) -> Bytes:
         return _render_directly(samples, chain)
     patterns = samples.view(f"u{samples.dtype.itemsize}")
     if chain.window is None and chain.voi is None:
-        chain = replace(chain, window=_full_range(patterns, chain))
+        window = (0.5, 1.0, "LINEAR_EXACT") if chain.bits_stored == 1 else _full_range(patterns, chain)
+        chain = replace(chain, window=window)
     table = _cached_table(chain) if chain.modality is None and chain.voi is None else _table(chain)
     return table.take(patterns, mode="clip")
 
@@ -189,7 +190,9 @@ def _full_range(patterns: Samples, chain: Chain) -> Window:
 
 
 def _window_over(low: float, high: float) -> Window:
-    return ((low + high) / 2.0, (high - low) or 1.0, "LINEAR_EXACT")
+    """The lowest value is black, the highest white; an image of one value is black."""
+    width = high - low if high > low else 1.0
+    return low + width / 2.0, width, "LINEAR_EXACT"
 
 
 def _render_directly(samples: Samples, chain: Chain) -> Bytes:

@@ -30,8 +30,11 @@ def encode(samples: npt.NDArray[np.uint8], options: RenderOptions, *, shape: tup
     """Grey (rows, columns) or RGB (rows, columns, 3) as a file. `shape` is the true width and height of the image."""
     image = Image.fromarray(samples)
     size = _fit(shape, options.viewport)
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    if size[0] > image.width or size[1] > image.height:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    elif size != image.size:
+        # The gap makes Pillow average whole pixels first, which is most of the way and five times faster.
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
     return save(image, options)
 
 

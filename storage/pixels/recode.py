@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from config.settings import Limits
 from index.errors import NotAcceptable, TooLarge
-from index.layout import ObjectLayout
+from index.layout import NativePixels, ObjectLayout
 from index.records import DicomJson
 from storage import frames, syntaxes
 from storage.pixels import rewrite
@@ -80,9 +80,11 @@ class _Image:
         if pixels is None:
             return
         for number in range(1, pixels.number_of_frames + 1):
-            ranges = frames.byte_ranges(self.layout, number)
+            ranges = frames.byte_ranges(pixels, number)
             data = b"".join(self.whole[offset : offset + length] for offset, length in ranges)
-            yield StoredFrame(frames.cut_bits(pixels, number, data), self.dataset, self.stored_uid, number)
+            if isinstance(pixels, NativePixels):
+                data = frames.cut_bits(pixels, number, data)
+            yield StoredFrame(data, self.dataset, self.stored_uid, number)
 
 
 def _known(uid: str) -> TransferSyntax:
