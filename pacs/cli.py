@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec
@@ -44,7 +45,7 @@ def _with_settings(command: Callable[Concatenate[Settings, P], None]) -> Callabl
             click.echo(f"pacs: {error}", err=True)
             sys.exit(2)
 
-    return loaded  # type: ignore[return-value]
+    return loaded
 
 
 def _configure_logs(settings: Settings) -> None:
@@ -119,9 +120,9 @@ def import_(settings: Settings, paths: tuple[Path, ...], report: Path | None) ->
     An interrupted import goes on where it stopped when it is run again. The exit status is 1 when anything was
     refused; files that are not DICOM and that nobody named are listed in the report, but are no reason to fail.
     """
-    from pacs.importer import import_paths
+    from pacs.importer import Advancing, import_paths
 
-    def progress(count: int) -> "click._termui_impl.ProgressBar[int]":
+    def progress(count: int) -> AbstractContextManager[Advancing]:
         return click.progressbar(length=count, label="Importing", show_pos=True, file=sys.stderr)
 
     # The report says it all; a log line for each refusal beside it would only hide the progress.

@@ -8,6 +8,7 @@ costs time only: the archive recognises what it has.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -87,20 +88,18 @@ def _digest(source: Source) -> str:
     return hashlib.sha256(source.identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-class Progress(Protocol):
+class Advancing(Protocol):
     """A progress bar."""
 
-    def __enter__(self) -> "Progress":
-        """Show it."""
-
-    def __exit__(self, *exception: object) -> None:
-        """Finish it."""
-
-    def update(self, n_steps: int) -> None:
+    def update(self, n_steps: int) -> object:
         """Advance it."""
 
 
-def import_paths(settings: Settings, paths: list[Path], progress: Callable[[int], Progress]) -> Report:
+Progress = Callable[[int], AbstractContextManager[Advancing]]
+"""Makes a progress bar for a number of steps."""
+
+
+def import_paths(settings: Settings, paths: list[Path], progress: Progress) -> Report:
     """Import what is below the paths into the archive of the settings, bringing its schema up to date first."""
     upgrade(settings.database.url)
     services = build(settings)
@@ -114,7 +113,7 @@ def import_paths(settings: Settings, paths: list[Path], progress: Callable[[int]
 
 
 def run(
-    archive: Archive, principal: Principal, findings: Iterable[Finding], journal: Journal, on_done: Callable[[], None]
+    archive: Archive, principal: Principal, findings: Iterable[Finding], journal: Journal, on_done: Callable[[], object]
 ) -> Report:
     """Import everything; `on_done` is called once for each finding."""
     report = Report()
@@ -131,7 +130,7 @@ def run(
 
 
 def _fresh(
-    findings: Iterable[Finding], journal: Journal, report: Report, on_done: Callable[[], None]
+    findings: Iterable[Finding], journal: Journal, report: Report, on_done: Callable[[], object]
 ) -> Iterator[Source]:
     for finding in findings:
         if isinstance(finding, Refusal):

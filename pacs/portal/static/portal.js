@@ -43,7 +43,11 @@ const joined = (...parts) => parts.filter(Boolean).join(" · ");
 
 const studyUid = (ds) => text(ds, "0020000D");
 const seriesUid = (ds) => text(ds, "0020000E");
-const picture = (path, size) => el("img", { src: `${root}/${path}/thumbnail?viewport=${size},${size}`, loading: "lazy", alt: "", width: size / 2, height: size / 2 });
+const picture = (path, size) => {
+  const image = el("img", { src: `${root}/${path}/thumbnail?viewport=${size},${size}`, loading: "lazy", alt: "", width: size / 2, height: size / 2 });
+  image.addEventListener("error", () => { image.src = "/nothing.svg"; }, { once: true });
+  return image;
+};
 
 const studyItem = (ds) => {
   const item = el("li", { tabIndex: 0 },
@@ -88,7 +92,11 @@ const listStudies = async (term) => {
 };
 
 const mark = (list, uid) => {
-  for (const item of list.children) item.setAttribute("aria-current", String(item.dataset.uid === uid));
+  for (const item of list.children) {
+    const current = item.dataset.uid === uid;
+    item.setAttribute("aria-current", String(current));
+    if (current) item.scrollIntoView({ block: "nearest" });
+  }
 };
 
 const openStudy = async (ds) => {
