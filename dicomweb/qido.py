@@ -8,6 +8,7 @@ Two parameters go beyond the standard: `orderby=-StudyDate,PatientName` sorts in
 number of all matches into the header X-Total-Count.
 """
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,12 +21,13 @@ from dicomweb.caching import growing_headers
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
 from dicomweb.replies import Reply
-from index.attributes import BY_KEYWORD, BY_TAG, Attribute, Matching, levels_down_to
+from index.attributes import BY_KEYWORD, BY_TAG, Attribute, levels_down_to
 from index.errors import InvalidQuery
-from index.query import AnyOf, Exact, Filter, Order, Query, parse_filter
+from index.query import Exact, Filter, Order, Query, parse_filter
 from index.records import Answer, Level
 
 _FOLDED: Final = {keyword.casefold(): keyword for keyword in BY_KEYWORD}
+_SEARCHABLE: Final = [row.keyword for row in BY_KEYWORD.values() if row.searchable]
 _BOOLEANS: Final = {"true": True, "false": False}
 _MOST_ROWS = 2**31 - 1
 
@@ -98,24 +100,15 @@ def _order(text: str) -> tuple[Order, ...]:
 def _filter(request: _Request, name: str, text: str) -> None:
     attribute = _attribute(name)
     if attribute is None or not attribute.searchable:
-        raise InvalidQuery(f"{name[:64]} cannot be matched; see the conformance statement for what can")
+        near = difflib.get_close_matches(name[:64], _SEARCHABLE, n=1)
+        raise InvalidQuery(f"{name[:64]} cannot be matched" + (f"; did you mean {near[0]}?" if near else ""))
     if attribute.level not in levels_down_to(request.level):
         raise InvalidQuery(f"{attribute.keyword} cannot be matched at level {request.level.value}")
     if attribute.keyword in request.filters:
         raise InvalidQuery(f"{attribute.keyword} is given twice")
     if not text.isprintable():
         raise InvalidQuery(f"The value of {attribute.keyword} holds control characters")
-    request.filters[attribute.keyword] = _parse_value(attribute, text)
-
-
-def _parse_value(attribute: Attribute, text: str) -> Filter | None:
-    """Lists are separated by commas on the web (PS3.18 8.3.4.1); only UIDs and codes cannot hold one themselves."""
-    if "," in text and (attribute.matching in (Matching.UID, Matching.LIST) or attribute.vr == "CS"):
-        values = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
-        if attribute.matching is Matching.UID:
-            return parse_filter(attribute.keyword, "\\".join(values))
-        return AnyOf(attribute.keyword, values)
-    return parse_filter(attribute.keyword, text)
+    request.filters[attribute.keyword] = parse_filter(attribute.keyword, text)
 
 
 def _take(request: _Request, name: str, text: str) -> None:

@@ -3,8 +3,11 @@
 A document is its own rendering: the PDF of an encapsulated document leaves as it was put in.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+import orjson
 
 from dicomweb.accept import DOCUMENT, IMAGE, Choice
 from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
@@ -14,10 +17,12 @@ from dicomweb.frames import frame_numbers, instance_key, locate, partial_reply
 from dicomweb.replies import Reply, StreamReply
 from index.errors import NotAcceptable, NotFound
 from index.records import RenderOptions, StoredInstance
+from storage.outgoing import OpenObject
 
 _FUNCTIONS: Final = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 _ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
+_PDF: Final = "application/pdf"
 _MOST_PIXELS: Final = 16384
 _THUMBNAIL_PIXELS: Final = 256
 _UNSUPPORTED: Final = ("annotation", "iccprofile")
@@ -103,9 +108,10 @@ async def _render(call: Call, number: int | None, *, thumbnail: bool) -> Reply |
         return await call.run(_document, call, instance)
     options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=thumbnail)
     frames = _number_of_frames(instance)
-    if frames == 0 or (number or 1) > frames:
+    # The thumbnail of what has no pixels is a neutral picture: viewers ask for key objects and reports too.
+    if (number or 1) > frames and not (thumbnail and frames == 0):
         raise NotFound("The instance has no such frame")
-    chosen = number or ((frames + 1) // 2 if thumbnail else 1)
+    chosen = number or (_middle_frame(instance) if thumbnail else 1)
     return await _reply(call, instance, chosen, options, growing=False)
 
 
@@ -115,14 +121,30 @@ def _image_choice(call: Call) -> Choice:
 
 def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
     """The document in an instance, as it was put in."""
-    opened = call.archive.bulkdata(call.principal, instance.key, _ENCAPSULATED_DOCUMENT)
     tag = entity_tag((instance,), "document")
     caching = instance_headers(call, tag)
-    return not_modified(call, tag, caching) or partial_reply(call, opened, "application/pdf", caching)
+    return not_modified(call, tag, caching) or partial_reply(call, _open_document(call, instance), _PDF, caching)
+
+
+def _open_document(call: Call, instance: StoredInstance) -> OpenObject:
+    key = instance.key
+    if _ENCAPSULATED_DOCUMENT in instance.layout.bulk:
+        return call.archive.bulkdata(call.principal, key, _ENCAPSULATED_DOCUMENT)
+    # A document below the threshold for bulk data stands in the metadata.
+    (metadata,) = call.archive.metadata(
+        call.principal, key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
+    )
+    inline = orjson.loads(metadata).get(_ENCAPSULATED_DOCUMENT, {}).get("InlineBinary", "")
+    document = b64decode(inline)
+    return OpenObject(instance, instance.transfer_syntax_uid, len(document), iter((document,)))
 
 
 def _number_of_frames(instance: StoredInstance) -> int:
     return instance.layout.pixels.number_of_frames if instance.layout.pixels else 0
+
+
+def _middle_frame(instance: StoredInstance) -> int:
+    return (_number_of_frames(instance) + 1) // 2 or 1
 
 
 async def render_instance(call: Call) -> Reply | StreamReply:
@@ -152,26 +174,20 @@ def _one_frame(call: Call) -> int:
     return numbers[0]
 
 
-def representative(instances: Sequence[StoredInstance]) -> StoredInstance | None:
-    """The instance that shows best what a series holds: the middle one of its images."""
+def representative(instances: Sequence[StoredInstance]) -> StoredInstance:
+    """The instance that shows best what there is: the middle image of the first series that has images."""
     images = [instance for instance in instances if _number_of_frames(instance)]
-    return images[len(images) // 2] if images else None
-
-
-def _first_series(instances: Sequence[StoredInstance]) -> list[StoredInstance]:
-    """The images of the first series that has any."""
-    images = [instance for instance in instances if _number_of_frames(instance)]
-    first = {image.key.series_instance_uid for image in images[:1]}
-    return [image for image in images if image.key.series_instance_uid in first]
+    if not images:
+        return instances[0]
+    first = images[0].key.series_instance_uid
+    images = [image for image in images if image.key.series_instance_uid == first]
+    return images[len(images) // 2]
 
 
 async def _group_thumbnail(call: Call, uids: tuple[str, ...]) -> Reply:
     options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=True)
-    instances = await call.run(call.archive.instances, call.principal, *uids)
-    chosen = representative(_first_series(instances))
-    if chosen is None:
-        raise NotFound("There is no image to show")
-    return await _reply(call, chosen, (_number_of_frames(chosen) + 1) // 2, options, growing=True)
+    chosen = representative(await call.run(call.archive.instances, call.principal, *uids))
+    return await _reply(call, chosen, _middle_frame(chosen), options, growing=True)
 
 
 async def series_thumbnail(call: Call) -> Reply:
