@@ -23,6 +23,9 @@ _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
 
 def fold(text: str) -> str:
     """Lower case without accents. Kana voicing marks stay: they make another sound, not another spelling."""
+    if "\0" in text:
+        # PostgreSQL cannot hold NUL.
+        text = text.replace("\0", "")
     if text.isascii():
         return text.lower().replace("=", " ")
     parts = unicodedata.normalize("NFKD", text)

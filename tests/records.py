@@ -145,6 +145,8 @@ def random_values(seed: int, studies: int) -> list[dict[str, Any]]:
                     "InstanceNumber": rng.choice([position, 3, None]),
                     "NumberOfFrames": rng.choice([None, 1, 12]),
                     "Rows": rng.choice([256, 512]),
+                    "Columns": rng.choice([256, 512]),
+                    "BitsAllocated": rng.choice([8, 16]),
                 }
                 made.append({**study, **series, **instance})
     return made

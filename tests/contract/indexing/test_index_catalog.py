@@ -334,7 +334,8 @@ def test_many_threads_share_transactions_and_every_answer_is_right(index: Index)
         start.wait()
         for number in range(mine, len(records), 4):
             # Two threads send each record, with objects of their own.
-            statuses.append(index.add(again(records[number])).status)
+            added = index.add(again(records[number]))
+            statuses.append(added.status)
 
     threads = [threading.Thread(target=send, args=(number % 4,)) for number in range(8)]
     for thread in threads:
@@ -361,7 +362,8 @@ counts = {}
 for number in range(60):
     record = records.a_record(StudyInstanceUID=study, SeriesInstanceUID=f"{study}.{number % 2}",
                               SOPInstanceUID=f"{study}.1.{number}", Modality="CT" if number % 2 else "MR")
-    added = catalog.add(tenant, replace(record, blob_key=f"{study}/{mine}/{number}"), records.ORIGIN, duplicates="refuse")
+    record = replace(record, blob_key=f"{study}/{mine}/{number}")
+    added = catalog.add(tenant, record, records.ORIGIN, duplicates="refuse")
     counts[added.status.name] = counts.get(added.status.name, 0) + 1
 database.close()
 print(json.dumps(counts))
