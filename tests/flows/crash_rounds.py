@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.conftest import Server, start
 from tests.flows.archive_check import check, check_database
-from tests.flows.senders import Ledger, Sender, Sent, dimse_client, instances, stow_client
+from tests.flows.senders import DimseClient, Ledger, Sender, Sent, StowClient, instances
 
 _PATIENCE_SECONDS = 30.0
 _OLD_INSTANCES_CHECKED = 50
@@ -74,7 +75,8 @@ class Rounds:
 @contextmanager
 def sending(server: Server, ledger: Ledger, seed: str) -> Iterator[list[Sender]]:
     """Two clients by C-STORE and two by STOW-RS, each with instances of its own, as long as the block runs."""
-    dimse, stow = dimse_client(server.dimse_port, server.ae_title), stow_client(server.web_port)
+    dimse = partial(DimseClient, server.dimse_port, server.ae_title)
+    stow = partial(StowClient, server.web_port)
     clients = [
         Sender(connect, instances(f"{seed} client {number}"), ledger, batch=batch)
         for number, (connect, batch) in enumerate([(dimse, 1), (dimse, 1), (stow, 1), (stow, 4)])

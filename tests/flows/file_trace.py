@@ -20,7 +20,7 @@ _CALLS = (
     "chdir,fchdir,mmap,copy_file_range,sendfile,splice,io_uring_setup"
 )
 _NOT_MODELLED = (
-    *("pwritev2", "truncate", "fallocate", "syncfs", "sync_file_range", "link", "linkat", "symlink", "symlinkat"),
+    *("pwritev2", "truncate", "fallocate", "syncfs", "link", "linkat", "symlink", "symlinkat"),
     *("copy_file_range", "sendfile", "splice", "chdir", "fchdir"),
 )
 _BYTE = r"(?:\\x[0-9a-f]{2})"
@@ -232,6 +232,16 @@ class Replay:
             raise CannotModel(f"a shared writable mapping of {path}")
         return True
 
+    def ring(self, event: Event) -> bool:
+        """`io_uring_setup`: libuv hands epoll changes over by a plain ring, file operations by a polled one."""
+        if "IORING_SETUP_SQPOLL" in event.arguments:
+            raise CannotModel("file operations by io_uring")
+        return False
+
+    def hint(self, _: Event) -> bool:
+        """`sync_file_range` starts writing but promises nothing (its manual page says so)."""
+        return False
+
     def elsewhere(self, event: Event) -> bool:
         """Calls that must not touch the folder, nor go to another one."""
         if event.call in ("chdir", "fchdir"):
@@ -256,6 +266,8 @@ _HANDLERS = {
     **dict.fromkeys(("rename", "renameat", "renameat2"), Replay.rename),
     "ftruncate": Replay.truncate,
     "mmap": Replay.map,
+    "sync_file_range": Replay.hint,
+    "io_uring_setup": Replay.ring,
     **dict.fromkeys(_NOT_MODELLED, Replay.elsewhere),
 }
 

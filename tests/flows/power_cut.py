@@ -15,13 +15,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.conftest import Server, environment, free_port, launch, to_toml
 from tests.flows.archive_check import check, check_database
 from tests.flows.disk import Keep
 from tests.flows.file_trace import REBUILT, Event, Replay, command, events
-from tests.flows.senders import Ledger, Sender, dimse_client, instances, stow_client
+from tests.flows.senders import DimseClient, Ledger, Sender, StowClient, instances
 
 _START_SECONDS = 120.0
 
@@ -79,7 +80,7 @@ def record(folder: Path, count: int) -> Recording:
 
 def _fill(web_port: int, dimse_port: int, count: int) -> Ledger:
     ledger = Ledger()
-    dimse, stow = dimse_client(dimse_port, "PACS"), stow_client(web_port)
+    dimse, stow = partial(DimseClient, dimse_port, "PACS"), partial(StowClient, web_port)
     clients = [
         Sender(connect, instances(f"power {number}"), ledger, batch=batch)
         for number, (connect, batch) in enumerate([(dimse, 1), (dimse, 1), (stow, 3)])

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bench import datasets
 
@@ -93,14 +94,22 @@ def instances(seed: str) -> Iterator[Sent]:
             yield Sent(study.study_instance_uid, study.series_instance_uid, study.instance_uid(member), file)
 
 
-Send = Callable[[list[Sent]], list[str]]
-"""Sends instances; returns those UIDs that were acknowledged, or raises OSError."""
+class Client(Protocol):
+    """A connection to the server."""
+
+    def send(self, batch: list[Sent]) -> list[str]:
+        """Send instances; those UIDs that were acknowledged. OSError or EOFError when the connection breaks."""
+
+    def close(self) -> None:
+        """Hang up."""
 
 
 class Sender(threading.Thread):
     """One client that sends until told to stop."""
 
-    def __init__(self, connect: Callable[[], Send], source: Iterator[Sent], ledger: Ledger, *, batch: int = 1) -> None:
+    def __init__(
+        self, connect: Callable[[], Client], source: Iterator[Sent], ledger: Ledger, *, batch: int = 1
+    ) -> None:
         super().__init__(daemon=True)
         self._connect = connect
         self._source = source
@@ -115,66 +124,77 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         """The body of the thread."""
-        send: Send | None = None
+        client: Client | None = None
         while not self._stopping.is_set():
             batch = [next(self._source) for _ in range(self._batch)]
             for sent in batch:
                 self._ledger.attempt(sent)
-            send = self._until_acknowledged(batch, send)
+            client = self._until_acknowledged(batch, client)
+        if client:
+            client.close()
 
-    def _until_acknowledged(self, batch: list[Sent], send: Send | None) -> Send | None:
+    def _until_acknowledged(self, batch: list[Sent], client: Client | None) -> Client | None:
         give_up = time.monotonic() + _GIVE_UP_SECONDS
         while time.monotonic() < give_up:
             try:
-                send = send or self._connect()
-                taken = set(send(batch))
+                client = client or self._connect()
+                self._note(batch, set(client.send(batch)))
             except (OSError, http.client.HTTPException, EOFError):
-                send = None
+                if client:
+                    client.close()
+                client = None
                 time.sleep(0.01)
-                continue
-            for sent in batch:
-                if sent.instance in taken:
-                    self._ledger.acknowledge(sent)
-                    self.acknowledged += 1
-                else:
-                    self._ledger.refuse(f"{sent.instance} was refused")
-            return send
+            else:
+                return client
         self._ledger.refuse(f"no answer within {_GIVE_UP_SECONDS} s")
         return None
 
-
-def dimse_client(port: int, called: str) -> Callable[[], Send]:
-    """Connects by DICOM upper layer; sends one instance after the other by C-STORE."""
-
-    def connect() -> Send:
-        connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(_associate_request(called))
-        kind, _ = _read_pdu(connection)
-        if kind != _A_ASSOCIATE_AC:
-            raise OSError(f"association refused (PDU {kind})")
-
-        def send(batch: list[Sent]) -> list[str]:
-            return [sent.instance for sent in batch if _store(connection, sent) == 0]
-
-        return send
-
-    return connect
+    def _note(self, batch: list[Sent], taken: set[str]) -> None:
+        for sent in batch:
+            if sent.instance in taken:
+                self._ledger.acknowledge(sent)
+                self.acknowledged += 1
+            else:
+                self._ledger.refuse(f"{sent.instance} was refused")
 
 
-def stow_client(port: int) -> Callable[[], Send]:
-    """Connects by HTTP; sends a batch as one STOW-RS request."""
+class DimseClient:
+    """One association; each instance is a C-STORE."""
 
-    def connect() -> Send:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
-        connection.connect()
+    def __init__(self, port: int, called: str) -> None:
+        self._connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS)
+        try:
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection.sendall(_associate_request(called))
+            kind, _ = _read_pdu(self._connection)
+            if kind != _A_ASSOCIATE_AC:
+                raise OSError(f"association refused (PDU {kind})")
+        except (OSError, EOFError):
+            self._connection.close()
+            raise
 
-        def send(batch: list[Sent]) -> list[str]:
-            return _stow(connection, batch)
+    def send(self, batch: list[Sent]) -> list[str]:
+        """One after the other."""
+        return [sent.instance for sent in batch if _store(self._connection, sent) == 0]
 
-        return send
+    def close(self) -> None:
+        """Hang up as a device does that is switched off."""
+        self._connection.close()
 
-    return connect
+
+class StowClient:
+    """One HTTP connection; each batch is a STOW-RS request."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
+
+    def send(self, batch: list[Sent]) -> list[str]:
+        """All at once."""
+        return _stow(self._connection, batch)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
 
 
 def _stow(connection: http.client.HTTPConnection, batch: list[Sent]) -> list[str]:
