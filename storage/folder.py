@@ -17,7 +17,9 @@ from typing import Any
 from index.errors import NotFound, OutOfResources, PacsError
 from storage.keys import MISSING, SHORTER, StoredBlob, new_key
 
+_SETTLE_BYTES = 16 * 1024**2
 _SYNC_FILE_RANGE_WRITE = 2
+_SYNC_FILE_RANGE_WAIT = 1 | 2 | 4
 _OPEN_FILES = 256
 _FREE_SPACE_SECONDS = 1.0
 _CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -112,7 +114,7 @@ class FolderStore:
 class FileWriter:
     """One new file."""
 
-    __slots__ = ("_fd", "_path", "_size", "_syncs")
+    __slots__ = ("_fd", "_path", "_settled", "_size", "_syncs")
 
     def __init__(self, path: str, syncs: "FolderSyncs") -> None:
         """The file itself is made by the first write, so an object refused at once never touches the disk."""
@@ -120,6 +122,7 @@ class FileWriter:
         self._syncs = syncs
         self._fd = -1
         self._size = 0
+        self._settled = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append."""
@@ -130,6 +133,20 @@ class FileWriter:
             written = os.write(self._fd, rest)
             self._size += written
             rest = rest[written:]
+        if self._size - self._settled >= 2 * _SETTLE_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait until the older part of a large object is on the disk, and let go of its memory.
+
+        Otherwise gigabytes would be written by the one fdatasync at the end, all other commits would wait behind
+        it, and a single large object would push everything else out of the page cache.
+        """
+        if _sync_file_range is not None:
+            _sync_file_range(self._fd, self._settled, _SETTLE_BYTES, _SYNC_FILE_RANGE_WAIT)
+            os.posix_fadvise(self._fd, self._settled, _SETTLE_BYTES, os.POSIX_FADV_DONTNEED)
+            _sync_file_range(self._fd, self._settled + _SETTLE_BYTES, 0, _SYNC_FILE_RANGE_WRITE)
+        self._settled += _SETTLE_BYTES
 
     def _create(self) -> int:
         try:
@@ -140,7 +157,7 @@ class FileWriter:
 
     def view(self) -> memoryview:
         """The file as memory: only pages that are looked at are read."""
-        return _mapped(self._fd, self._size)
+        return _mapped(self._fd, self._size, scanned=True)
 
     def hurry(self) -> None:
         """Let the disk begin to write without waiting for it: what the caller does until `commit` is then free.
@@ -303,8 +320,13 @@ def _pread(file: _File, offset: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _mapped(fd: int, length: int) -> memoryview:
-    return memoryview(mmap.mmap(fd, length, prot=mmap.PROT_READ) if length else b"")
+def _mapped(fd: int, length: int, *, scanned: bool = False) -> memoryview:
+    if not length:
+        return memoryview(b"")
+    mapped = mmap.mmap(fd, length, prot=mmap.PROT_READ)
+    if length >= _SETTLE_BYTES and scanned:
+        mapped.madvise(mmap.MADV_RANDOM)  # It jumps from fragment to fragment: what stands between is not wanted.
+    return memoryview(mapped)
 
 
 class _FreeSpace:
