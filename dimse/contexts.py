@@ -77,15 +77,18 @@ class Policy:
     services: frozenset[str]
     archive: ArchiveSettings
 
-    def choose(self, abstract_syntax: str, proposed: Sequence[str]) -> tuple[Sequence[str], bool]:
-        """The transfer syntaxes we take (none: refused), and whether objects may also go the other way, by C-GET."""
+    def choose(self, abstract_syntax: str, proposed: Sequence[str]) -> tuple[Sequence[str] | None, bool]:
+        """The transfer syntaxes we take, and whether objects may also go the other way, by C-GET.
+
+        None: the abstract syntax itself is refused.
+        """
         service = service_of(abstract_syntax, accept_unknown=self.archive.accept_unknown_sop_classes)
         if service is None:
-            return (), False
+            return None, False
         gets = service == "store" and "get" in self.services
         # An echo tells nothing that the association itself does not, so that everyone known may ask for it.
         if service != "echo" and service not in self.services and not gets:
-            return (), False
+            return None, False
         return acceptable_syntaxes(service, proposed, self.archive), gets
 
 

@@ -275,7 +275,7 @@ def _negotiate(proposal: Proposal, policy: Policy, roles: Roles) -> tuple[Any, l
     asked.transfer_syntax = list(proposal.transfer_syntaxes)
     syntaxes, scu_too = policy.choose(proposal.abstract_syntax, proposal.transfer_syntaxes)
     ours = []
-    if syntaxes:
+    if syntaxes is not None:
         supported = PresentationContext()
         supported.abstract_syntax = proposal.abstract_syntax
         supported.transfer_syntax = list(syntaxes)

@@ -146,20 +146,23 @@ class Server:
 
     def _serve_session(self, session: Session, client: "_Client") -> None:
         association = session.association
+        why = "released"
         try:
             while not client.stopping:
+                client.busy = False
                 message = association.receive()
                 if message is None:
-                    break
+                    association.close()
+                    return
                 client.busy = True
                 dispatch(session, message)
-                client.busy = False
-            else:
-                association.abort()
+            why = "this server stops"
+            association.abort()
         except UpperLayerError as exc:
+            why = "this server stops" if client.stopping else str(exc)
             association.abort(exc)
-            raise
-        except Exception:
+        except BaseException:
+            why = "internal error"
             association.abort()
             raise
         finally:
@@ -168,11 +171,11 @@ class Server:
                 extra={
                     "peer": session.principal.name,
                     "address": client.address,
+                    "why": why,
                     "stored": session.stored,
                     "refused": session.refused,
                 },
             )
-        association.close()
 
 
 class _Client:

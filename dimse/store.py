@@ -25,15 +25,13 @@ def handle_store(session: Session, message: Message) -> None:
     else:
         session.refused += 1
     code, comment = status.of_outcome(outcome)
-    if not outcome.stored:
-        logger.warning("C-STORE refused", extra={"SOPInstanceUID": command.sop_instance_uid, "status": f"{code:04X}"})
     session.association.send(context, encode(response(command, code, comment=comment)))
 
 
 def _take(session: Session, context: Context, command: Command) -> StoreOutcome:
     if command.sop_class_uid != context.abstract_syntax:
         reason = Reason(Code.SOP_CLASS_NOT_SUPPORTED, "SOP class differs from the presentation context")
-        return _refuse(session, context, reason)
+        return _refuse(session, context, command, reason)
     incoming = Incoming(
         transfer_syntax_uid=context.transfer_syntax,
         sop_class_uid=command.sop_class_uid,
@@ -43,7 +41,7 @@ def _take(session: Session, context: Context, command: Command) -> StoreOutcome:
     try:
         intake = session.archive.intake(session.principal, incoming, origin)
     except PacsError as exc:
-        return _refuse(session, context, exc.reason())
+        return _refuse(session, context, command, exc.reason())
     fragments = session.association.data(context)
     try:
         for fragment in fragments:
@@ -67,6 +65,10 @@ def _drain(fragments: Iterator[memoryview]) -> None:
         pass
 
 
-def _refuse(session: Session, context: Context, reason: Reason) -> StoreOutcome:
+def _refuse(session: Session, context: Context, command: Command, reason: Reason) -> StoreOutcome:
+    """Refuse what the archive has not even been asked to take."""
+    logger.warning(
+        "C-STORE refused", extra={"SOPInstanceUID": command.sop_instance_uid, "status": f"{reason.code.status:04X}"}
+    )
     session.association.drain(context)
     return StoreOutcome(StoreStatus.REFUSED, None, reasons=(reason,))

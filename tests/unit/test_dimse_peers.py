@@ -98,16 +98,20 @@ def test_objects_are_taken_in_the_first_known_syntax_proposed():
     assert choose(CT, PRIVATE, accept_unknown_transfer_syntaxes=True) == ([PRIVATE], False)
 
 
+def test_no_common_syntax_is_not_an_unknown_class():
+    assert choose(CT, PRIVATE) == ([], False)
+
+
 def test_unknown_classes_only_by_setting():
-    assert choose(PRIVATE, EXPLICIT) == ((), False)
+    assert choose(PRIVATE, EXPLICIT) == (None, False)
     assert choose(PRIVATE, EXPLICIT, accept_unknown_sop_classes=True) == ([EXPLICIT], False)
-    assert choose("1.2.840.10008.5.1.1.9", EXPLICIT, accept_unknown_sop_classes=True) == ((), False)
+    assert choose("1.2.840.10008.5.1.1.9", EXPLICIT, accept_unknown_sop_classes=True) == (None, False)
 
 
 def test_services_that_were_not_granted_are_refused():
-    assert choose(FIND, EXPLICIT) == ((), False)
+    assert choose(FIND, EXPLICIT) == (None, False)
     assert choose(FIND, IMPLICIT, JPEG, EXPLICIT, services=("find",)) == ([EXPLICIT, IMPLICIT], False)
-    assert choose(CT, EXPLICIT, services=("find",)) == ((), False)
+    assert choose(CT, EXPLICIT, services=("find",)) == (None, False)
     assert choose(CT, EXPLICIT, services=("get",)) == ([EXPLICIT], True)
 
 
