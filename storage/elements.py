@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.settings import Limits
-from index.errors import CannotUnderstand
+from index.errors import CannotUnderstand, TooLarge
 from index.layout import ByteRange
 from index.reasons import Code, Reason
 from storage.budget import STRIDE_BYTES, Budget
@@ -140,7 +140,7 @@ class Scan:
             else:
                 pos = self._uncommon(tag, vr, pos, end, scope)
             if tag <= last:
-                scope.unsorted = True
+                self._disorder(scope)
             last = tag
         return self._end(pos, end, scope, delimited)
 
@@ -167,9 +167,14 @@ class Scan:
             else:
                 pos = self._implied(tag, scope.implied_vr(tag), pos + 8, length, end, scope)
             if tag <= last:
-                scope.unsorted = True
+                self._disorder(scope)
             last = tag
         return self._end(pos, end, scope, delimited)
+
+    def _disorder(self, scope: Scope) -> None:
+        """An element that may repeat an earlier one, and so would not count in the end: it counts now."""
+        scope.unsorted = True
+        self._budget.elements += 1
 
     def _delimiter(self, tag: int, pos: int, delimited: bool) -> tuple[int, bool]:
         """What a tag of group FFFE means where an element may be: the next position, and whether the data set ends."""
@@ -242,6 +247,7 @@ class Scan:
     def _plain(self, tag: int, entry: Entry, start: int, stop: int, scope: Scope) -> None:
         """An element whose value is a list of plain values."""
         if not tag & 0xFFFF or tag < 0x00030000:
+            self._budget.elements += 1
             return
         vr, decode = entry
         values: list[Any] = []
@@ -389,8 +395,10 @@ class Scan:
             mark, size, pos = self._item_header(tag, pos, end)
             if mark == SEQUENCE_END:
                 break
-            if size == UNDEFINED or len(offsets) >= _MOST_FRAGMENTS:
-                raise CannotUnderstand(f"{label(tag)} has a fragment of undefined length or too many fragments")
+            if size == UNDEFINED:
+                raise CannotUnderstand(f"{label(tag)} has a fragment of undefined length")
+            if len(offsets) >= _MOST_FRAGMENTS:
+                raise TooLarge(f"{label(tag)} has more than {_MOST_FRAGMENTS} fragments")
             offsets.append(pos)
             lengths.append(size)
             stop = pos = pos + size
