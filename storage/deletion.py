@@ -21,7 +21,7 @@ MINIMUM_AGE_SECONDS = 3600.0
 """A younger object may be one whose row is just being committed."""
 
 _BATCH = 500
-_FEW = 100
+FEW = 100
 _SHARE = 0.1
 
 
@@ -47,7 +47,7 @@ def sweep(catalog: Catalog, blobs: BlobStore, *, prefix: str = "", now: float | 
         unknown = catalog.unknown_blobs([blob.key for blob in batch])
         seen += len(batch)
         orphans += [blob for blob in batch if blob.key in unknown]
-    if orphans and (len(orphans) == seen or len(orphans) > max(_FEW, seen * _SHARE)):
+    if orphans and (len(orphans) == seen or len(orphans) > max(FEW, seen * _SHARE)):
         raise Conflict(f"The index does not know {len(orphans)} of {seen} objects: rebuild it before sweeping")
     if orphans:
         _log.info("Orphans swept", extra={"Objects": len(orphans)})

@@ -1,6 +1,7 @@
 """The one way in and the one way out: every sample file, every kind of refusal, on both stores."""
 
 import hashlib
+import resource
 import threading
 
 import pytest
@@ -252,3 +253,14 @@ def test_access_is_audited_once_a_study_and_never_by_name(house: House) -> None:
     assert "Doe" not in repr(house.events)
     refused(house, b"garbage" * 100, Code.CANNOT_UNDERSTAND)
     assert house.events[-1].outcome == "serious"
+
+
+def test_a_full_disk_is_out_of_resources_and_leaves_nothing(house: House) -> None:
+    large = as_file(a_dataset(PixelData=bytes(2_000_000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        refused(house, large, Code.OUT_OF_RESOURCES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert house.store(large).status is StoreStatus.STORED
