@@ -5,35 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.command import run, wait_until
 from tests.conftest import Server, StartServer, environment
-
-
-def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a folder and return what it said."""
-    return subprocess.run(
-        [sys.executable, "-m", "pacs", *arguments],
-        cwd=folder,
-        env=environment() | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something that other processes do; the bound only ends a run that hangs."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:
@@ -116,7 +94,7 @@ def test_an_index_that_cannot_be_used_ends_the_start(tmp_path: Path) -> None:
     assert "the index or the object store cannot be used" in result.stderr
 
 
-def test_demo_is_loaded_into_an_empty_archive_once(start_server: StartServer, tmp_path: Path) -> None:
+def test_demo_is_loaded_into_an_empty_archive_once(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     folder.mkdir()
     for _ in range(2):
