@@ -6,6 +6,7 @@ value in keeps the order (PS3.18 F.2.2). Answers of several parts are merged and
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -51,6 +52,12 @@ def _element(vr: str, values: list[Any]) -> Document:
     return {"vr": vr, "Value": values} if values else {"vr": vr}
 
 
+@lru_cache(maxsize=1024)
+def _listed(vr: str, column: str) -> Document:
+    """A list column as an element; shared by answers, which nobody may change. Few different ones occur."""
+    return _element(vr, list_values(column))
+
+
 def _counters(*numbers: int) -> Document:
     return {tag: _element("IS", [number]) for (tag, _), number in zip(_COUNTERS, numbers, strict=True)}
 
@@ -64,8 +71,8 @@ def _patient(summary: bytes, *numbers: int) -> Document:
 def _study(summary: bytes, modalities: str, classes: str, of_series: int, of_instances: int) -> Document:
     document: Document = orjson.loads(summary)
     document[_AVAILABILITY] = _ONLINE
-    document[_MODALITIES] = _element("CS", list_values(modalities))
-    document[_CLASSES] = _element("UI", list_values(classes))
+    document[_MODALITIES] = _listed("CS", modalities)
+    document[_CLASSES] = _listed("UI", classes)
     document[_SERIES_OF_STUDY] = {"vr": "IS", "Value": [of_series]}
     document[_INSTANCES_OF_STUDY] = {"vr": "IS", "Value": [of_instances]}
     return document

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, union_all
-
 from config.settings import DuplicatePolicy
+from index import statements
 from index.access import Scope
 from index.admission import Admission, Newcomer
 from index.commits import GroupCommit
@@ -15,12 +14,10 @@ from index.database import Conflicting, Database, Prepared, Transaction, Unreach
 from index.entries import Entry, describe
 from index.errors import NotFound
 from index.layout import ObjectLayout, unpack
-from index.lists import LARGEST, bound, one_of, padded_size
 from index.query import Query
 from index.records import InstanceKey, InstanceRecord, Level, Origin, StoredInstance
 from index.removal import Removal
-from index.selection import FROM, TABLE_OF, Selection
-from index.tables import changes, disagreements, documents, instances, series, set_aside, studies
+from index.selection import Selection
 from index.versions import STORED, Added, Current, Versions
 
 _TRIES = 4
@@ -153,16 +150,11 @@ class Catalog:
 
     def _known(self, tx: Transaction, identities: list[tuple[int, str]]) -> dict[tuple[int, str], Current]:
         known = {}
-        for tenant in {identity[0] for identity in identities}:
+        statement = self._prepared("known", lambda: statements.known(self._database))
+        for tenant in {number for number, _ in identities}:
             uids = [uid for number, uid in identities if number == tenant]
-            for start in range(0, len(uids), LARGEST):
-                some = uids[start : start + LARGEST]
-                size = padded_size(len(some))
-                rows = tx.rows(
-                    self._prepared(("known", size), lambda size=size: _known(size)),
-                    {"tenant": tenant, **bound("uid", some, size)},
-                )
-                known.update({(tenant, row[0]): Current(*row[1:]) for row in rows})
+            rows = tx.rows(statement, {"tenant": tenant, "uids": self._database.list_value(uids)})
+            known.update({(tenant, row[0]): Current(*row[1:]) for row in rows})
         return known
 
     # Finding again
@@ -184,15 +176,13 @@ class Catalog:
     def matching(self, scope: Scope, query: Query) -> list[StoredInstance]:
         """The instances that a query of any level selects, parent by parent in the query's order."""
         ids = self._selection.ids(scope, query)
+        statement = self._prepared(
+            ("matching", query.level), lambda: statements.of_parents(self._database, query.level)
+        )
         found: list[StoredInstance] = []
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
-            size = padded_size(len(page))
-            level = query.level
-            rows = self._database.rows(
-                self._prepared(("matching", level, size), lambda level=level, size=size: _matching(level, size)),
-                bound("row", page, size),
-            )
+            rows = self._database.rows(statement, {"parents": self._database.list_value(page)})
             place = {number: position for position, number in enumerate(page)}
             rows.sort(key=lambda row, place=place: place[row[0]])
             found.extend(self._stored(row[1:]) for row in rows if _is_visible(scope, row[1]))
@@ -203,7 +193,7 @@ class Catalog:
         rows = []
         if tenant is not None and _is_visible(scope, uids[0]):
             depth = 3 - uids.count(None)
-            statement = self._prepared((what, depth), lambda: _below(what, depth))
+            statement = self._prepared((what, depth), lambda: statements.below(what, depth))
             params = {"tenant": tenant, "study": uids[0], "series": uids[1], "instance": uids[2]}
             rows = self._database.rows(statement, params)
         if not rows:
@@ -234,18 +224,14 @@ class Catalog:
     def unknown_blobs(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys that neither a current nor a set-aside version names."""
         unknown = set(keys)
-        asked = sorted(unknown)
-        for start in range(0, len(asked), _PAGE):
-            page = asked[start : start + _PAGE]
-            size = padded_size(len(page))
-            statement = self._prepared(("blobs", size), lambda size=size: _known_blobs(size))
-            unknown.difference_update(row[0] for row in self._database.rows(statement, bound("key", page, size)))
-        return unknown
+        statement = self._prepared("blobs", lambda: statements.known_blobs(self._database))
+        asked = self._database.list_value(sorted(unknown))
+        return unknown.difference(row[0] for row in self._database.rows(statement, {"keys": asked}))
 
     def set_aside(self, scope: Scope, sop_instance_uid: str) -> list[SetAside]:
         """The versions kept beside the current one, oldest first."""
         tenant = self._selection.tenant_id(scope.tenant)
-        statement = self._prepared("set aside", _set_aside)
+        statement = self._prepared("set aside", statements.set_aside_versions)
         rows = self._database.rows(statement, {"tenant": tenant, "uid": sop_instance_uid}) if tenant is not None else []
         return [SetAside(row[0], InstanceKey(*row[1:4]), *row[4:]) for row in rows if _is_visible(scope, row[1])]
 
@@ -277,7 +263,7 @@ class Catalog:
         if tenant is None:
             return []
         rows = self._database.rows(
-            self._prepared("changes", _changes), {"tenant": tenant, "after": after, "limit": limit}
+            self._prepared("changes", statements.changes_after), {"tenant": tenant, "after": after, "limit": limit}
         )
         visible = (row for row in rows if _is_visible(scope, row[2]))
         return [Change(row[0], row[1], InstanceKey(*row[2:5]), row[5], row[6]) for row in visible]
@@ -287,7 +273,9 @@ class Catalog:
         tenant = self._selection.tenant_id(scope.tenant)
         if tenant is None or scope.study_instance_uids is not None:
             return []
-        rows = self._database.rows(self._prepared("disagreements", _disagreements), {"tenant": tenant, "limit": limit})
+        rows = self._database.rows(
+            self._prepared("disagreements", statements.newest_disagreements), {"tenant": tenant, "limit": limit}
+        )
         return [Disagreement(Level(row[0]), *row[1:]) for row in rows]
 
     def _prepared(self, shape: object, build: Any) -> Prepared:
@@ -303,71 +291,3 @@ def _now_ms() -> int:
 
 def _is_visible(scope: Scope, study_instance_uid: str) -> bool:
     return scope.study_instance_uids is None or study_instance_uid in scope.study_instance_uids
-
-
-_STORED = (
-    studies.c.study_instance_uid,
-    series.c.series_instance_uid,
-    instances.c.sop_instance_uid,
-    instances.c.sop_class_uid,
-    instances.c.available_transfer_syntax_uid,
-    instances.c.blob_key,
-    instances.c.layout,
-    instances.c.size_bytes,
-    instances.c.sha256,
-    instances.c.version,
-)
-
-
-def _below(what: str, depth: int) -> Any:
-    source = FROM[Level.IMAGE]
-    if what == "metadata":
-        source = source.join(documents, documents.c.instance_fk == instances.c.id)
-    built = select(*(_STORED if what == "members" else (documents.c.body,))).select_from(source)
-    built = built.where(studies.c.tenant_id == bindparam("tenant"), studies.c.study_instance_uid == bindparam("study"))
-    if depth > 1:
-        built = built.where(series.c.series_instance_uid == bindparam("series"))
-    if depth > 2:
-        named = instances.c.sop_instance_uid == bindparam("instance")
-        return built.where(instances.c.tenant_id == bindparam("tenant"), named)
-    return built.order_by(series.c.series_number, series.c.id, instances.c.instance_number, instances.c.id)
-
-
-def _known(size: int) -> Any:
-    names = ("sop_instance_uid", "id", "sha256", "available_transfer_syntax_uid", "blob_key", "version")
-    built = select(*(instances.c[name] for name in names))
-    return built.where(instances.c.tenant_id == bindparam("tenant"), one_of(instances.c.sop_instance_uid, "uid", size))
-
-
-def _matching(level: Level, size: int) -> Any:
-    identity = TABLE_OF[level].c.id if level is not Level.PATIENT else studies.c.patient_fk
-    order = (studies.c.sort_key.desc(), studies.c.id.desc(), series.c.series_number, series.c.id)
-    built = select(identity, *_STORED).select_from(FROM[Level.IMAGE]).where(one_of(identity, "row", size))
-    return built.order_by(*order, instances.c.instance_number, instances.c.id)
-
-
-def _known_blobs(size: int) -> Any:
-    return union_all(
-        *(select(table.c.blob_key).where(one_of(table.c.blob_key, "key", size)) for table in (instances, set_aside))
-    )
-
-
-def _set_aside() -> Any:
-    names = ("id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
-    rest = ("version", "sha256", "size_bytes", "blob_key", "set_aside_at_ms")
-    built = select(*(set_aside.c[name] for name in (*names, *rest)))
-    mine = (set_aside.c.tenant_id == bindparam("tenant"), set_aside.c.sop_instance_uid == bindparam("uid"))
-    return built.where(*mine).order_by(set_aside.c.id)
-
-
-def _disagreements() -> Any:
-    built = select(*(disagreements.c[name] for name in ("level", "uid", "keyword", "kept", "offered")))
-    mine = disagreements.c.tenant_id == bindparam("tenant")
-    return built.where(mine).order_by(disagreements.c.id.desc()).limit(bindparam("limit"))
-
-
-def _changes() -> Any:
-    names = ("id", "action", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "version", "at_ms")
-    built = select(*(changes.c[name] for name in names))
-    later = (changes.c.tenant_id == bindparam("tenant"), changes.c.id > bindparam("after"))
-    return built.where(*later).order_by(changes.c.id).limit(bindparam("limit"))

@@ -14,7 +14,6 @@ from index.attributes import Attribute, Matching
 from index.database import Database
 from index.entries import TERM_KINDS, integer, list_member
 from index.errors import InvalidQuery
-from index.lists import LARGEST, bound, one_of, padded_size
 from index.matching import (
     HIGHEST,
     date_text,
@@ -32,6 +31,7 @@ from index.tables import instances, patients, series, studies, study_terms
 
 Clause = Callable[[], ColumnElement[bool]]
 
+_LONGEST_LIST = 5000
 _DAY = 10**9
 """One day in units of `studies.sort_key`."""
 
@@ -70,7 +70,7 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
     if isinstance(one, Wildcard):
         return _wildcard(database, row, column, one.pattern, place[0])
     if isinstance(one, AnyOf) and len(one.values) != 1:
-        return _any_of(row, column, one.values, place[0])
+        return _any_of(database, row, column, one.values, place[0])
     value = one.value if isinstance(one, Exact) else one.values[0]
     return _exact(row, column, value, place[0])
 
@@ -111,14 +111,13 @@ def _exact(row: Attribute, column: Any, value: str, name: str) -> Criterion:
     )
 
 
-def _any_of(row: Attribute, column: Any, values: tuple[str, ...], name: str) -> Criterion:
-    if not values or len(values) > LARGEST:
-        raise InvalidQuery(f"{row.keyword}: a list has 1 to {LARGEST} values")
+def _any_of(database: Database, row: Attribute, column: Any, values: tuple[str, ...], name: str) -> Criterion:
+    if not values or len(values) > _LONGEST_LIST:
+        raise InvalidQuery(f"{row.keyword}: a list has 1 to {_LONGEST_LIST} values")
     if row.matching is Matching.TIME:
         raise InvalidQuery(f"{row.keyword} cannot be matched by a list of values")
-    size = padded_size(len(values))
-    params = bound(name, [_value(row, value) for value in values], size)
-    return Criterion(("in", row.keyword, name, size), params, lambda: one_of(column, name, size))
+    params = {name: database.list_value([_value(row, value) for value in values])}
+    return Criterion(("in", row.keyword, name), params, lambda: database.one_of(column, name))
 
 
 def _wildcard(database: Database, row: Attribute, column: Any, pattern: str, name: str) -> Criterion:
@@ -190,14 +189,15 @@ def _list(database: Database, row: Attribute, column: Any, one: Filter, name: st
     values = [plain(value) for value in ((one.value,) if isinstance(one, Exact) else one.values)]
     if not 1 <= len(values) <= 64:
         raise InvalidQuery(f"{row.keyword}: a list has 1 to 64 values")
-    size = padded_size(len(values))
-    params = bound(name, [list_member(value) for value in values], size) | bound(f"{name}_term", values, size)
+    size = len(values)
+    params = {f"{name}_{number}": list_member(value) for number, value in enumerate(values)}
+    params[f"{name}_terms"] = database.list_value(values)
 
     def clause() -> ColumnElement[bool]:
         return or_(*(func.replace(column, bindparam(f"{name}_{number}"), "") != column for number in range(size)))
 
     def terms() -> ColumnElement[bool]:
-        return and_(study_terms.c.kind == kind, one_of(study_terms.c.term, f"{name}_term", size))
+        return and_(study_terms.c.kind == kind, database.one_of(study_terms.c.term, f"{name}_terms"))
 
     return Criterion(("list", row.keyword, name, size), params, clause, terms if kind else None)
 

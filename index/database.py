@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ClauseElement, ColumnElement
+import orjson
+from sqlalchemy import ARRAY, ClauseElement, ColumnElement, Text, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -120,6 +121,14 @@ class Database:
     def insert(self, table: Table) -> Any:
         """An INSERT of the dialect, which knows `on_conflict_do_nothing`."""
         return self._driver.insert(table)
+
+    def one_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """`column` is one of a list that is bound as one value: the SQL is the same for every length."""
+        return self._driver.one_of(column, name)
+
+    def list_value(self, values: Sequence[Any]) -> Any:
+        """The bound value for `one_of`."""
+        return self._driver.list_value(values)
 
     def matches(self, column: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
         """Case-sensitive wild card matching; `pattern` is bound to what `pattern_text` makes."""
@@ -291,6 +300,15 @@ class _Sqlite:
         return column.op("GLOB", is_comparison=True)(pattern)
 
     @staticmethod
+    def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        members = func.json_each(bindparam(name, type_=Text())).table_valued("value", name=f"{name}_list")
+        return column.in_(select(members.c.value))
+
+    @staticmethod
+    def list_value(values: Sequence[Any]) -> str:
+        return orjson.dumps(list(values)).decode()
+
+    @staticmethod
     def translate(exc: BaseException) -> BaseException:
         words = str(exc)
         if "interrupted" in words:
@@ -346,6 +364,14 @@ class _Postgresql:
     @staticmethod
     def matches(column: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
         return column.like(pattern, escape="!")
+
+    @staticmethod
+    def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column == any_(bindparam(name, type_=ARRAY(column.type)))
+
+    @staticmethod
+    def list_value(values: Sequence[Any]) -> list[Any]:
+        return list(values)
 
     def translate(self, exc: BaseException) -> BaseException:
         errors = self._psycopg.errors

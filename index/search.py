@@ -8,7 +8,6 @@ from sqlalchemy import select
 from index.access import Scope
 from index.answers import PARTS, merge, needed_parts
 from index.database import Database, Prepared
-from index.lists import bound, one_of, padded_size
 from index.query import Query
 from index.records import Answer, Level
 from index.selection import FROM, TABLE_OF, Selection
@@ -49,22 +48,20 @@ class Search:
                     yield merge(names, row[1:], query)
 
     def _rows(self, page: Sequence[int], level: Level, names: tuple[str, ...]) -> list[Any]:
-        size = padded_size(len(page))
-        shape = (level, names, size)
+        shape = (level, names)
         statement = self._pages.get(shape)
         if statement is None:
-            statement = self._pages[shape] = self._database.prepare(_page(level, names, size))
-        return self._database.rows(statement, bound("row", page, size))
+            statement = self._pages[shape] = self._database.prepare(self._page(level, names))
+        return self._database.rows(statement, {"page": self._database.list_value(page)})
 
-
-def _page(level: Level, names: tuple[str, ...], size: int) -> Any:
-    identity = TABLE_OF[level].c.id
-    source = FROM[level]
-    if level is not Level.PATIENT and "patient counters" in names:
-        source = source.join(patients, studies.c.patient_fk == patients.c.id)
-    if "body" in names:
-        source = source.join(documents, documents.c.instance_fk == instances.c.id)
-    # Two parts may read the same column; labels keep both.
-    columns = [column for name in names for column in PARTS[name].columns]
-    labelled = [column.label(f"c{number}") for number, column in enumerate(columns)]
-    return select(identity, *labelled).select_from(source).where(one_of(identity, "row", size))
+    def _page(self, level: Level, names: tuple[str, ...]) -> Any:
+        identity = TABLE_OF[level].c.id
+        source = FROM[level]
+        if level is not Level.PATIENT and "patient counters" in names:
+            source = source.join(patients, studies.c.patient_fk == patients.c.id)
+        if "body" in names:
+            source = source.join(documents, documents.c.instance_fk == instances.c.id)
+        # Two parts may read the same column; labels keep both.
+        columns = [column for name in names for column in PARTS[name].columns]
+        labelled = [column.label(f"c{number}") for number, column in enumerate(columns)]
+        return select(identity, *labelled).select_from(source).where(self._database.one_of(identity, "page"))

@@ -21,7 +21,6 @@ from index.attributes import BY_KEYWORD, Attribute, levels_down_to
 from index.criteria import Criterion, criterion
 from index.database import Database, Prepared
 from index.errors import InvalidQuery
-from index.lists import bound, one_of, padded_size
 from index.query import AnyOf, Exact, Query
 from index.records import Level
 from index.tables import instances, patients, series, studies, study_terms, tenants
@@ -78,7 +77,7 @@ class Selection:
         if tenant is None or scope.study_instance_uids == frozenset() or query.limit == 0:
             return []
         driver = self._driver(query, criteria, tenant)
-        size = _scope_size(scope)
+        restricted = scope.study_instance_uids is not None
         shape = (
             "ids",
             query.level,
@@ -87,13 +86,13 @@ class Selection:
             query.order,
             query.limit is None,
             bool(query.offset),
-            size,
+            restricted,
         )
         statement = self._shapes.get(shape)
         if statement is None:
-            built = self._where(select(TABLE_OF[query.level].c.id), query, criteria, driver, size)
+            built = self._where(select(TABLE_OF[query.level].c.id), query, criteria, driver, restricted)
             statement = self._remember(shape, _paged(built.order_by(*_order(query)), query))
-        params = _params(criteria, tenant, scope, size) | {"limit": query.limit, "offset": query.offset}
+        params = self._params(criteria, tenant, scope) | {"limit": query.limit, "offset": query.offset}
         return [row[0] for row in self._database.rows(statement, params)]
 
     def count(self, scope: Scope, query: Query) -> int:
@@ -102,14 +101,14 @@ class Selection:
         tenant = self.tenant_id(scope.tenant)
         if tenant is None or scope.study_instance_uids == frozenset():
             return 0
-        size = _scope_size(scope)
+        restricted = scope.study_instance_uids is not None
         driver = self._driver(replace(query, limit=None), criteria, tenant)
-        shape = ("count", query.level, _shape(criteria), driver, size)
+        shape = ("count", query.level, _shape(criteria), driver, restricted)
         statement = self._shapes.get(shape)
         if statement is None:
             counted = select(func.count(TABLE_OF[query.level].c.id))
-            statement = self._remember(shape, self._where(counted, query, criteria, driver, size))
-        return int(self._database.rows(statement, _params(criteria, tenant, scope, size))[0][0])
+            statement = self._remember(shape, self._where(counted, query, criteria, driver, restricted))
+        return int(self._database.rows(statement, self._params(criteria, tenant, scope))[0][0])
 
     def _remember(self, shape: object, built: Select[Any]) -> Prepared:
         if len(self._shapes) >= _MAXIMUM_SHAPES:
@@ -150,15 +149,15 @@ class Selection:
         return bool(found <= _FEW)
 
     def _where(
-        self, built: Select[Any], query: Query, criteria: list[Criterion], driver: int | None, scope_size: int
+        self, built: Select[Any], query: Query, criteria: list[Criterion], driver: int | None, restricted: bool
     ) -> Select[Any]:
         built = built.select_from(FROM[query.level])
         owner = patients if query.level is Level.PATIENT else studies
         built = built.where(owner.c.tenant_id == bindparam("tenant"))
         if query.level is Level.IMAGE:
             built = built.where(instances.c.tenant_id == bindparam("tenant"))
-        if scope_size:
-            built = built.where(_scope_clause(query.level, scope_size))
+        if restricted:
+            built = built.where(self._scope_clause(query.level))
         for number, one in enumerate(criteria):
             if number == driver:
                 terms = select(study_terms.c.study_fk).where(
@@ -169,6 +168,20 @@ class Selection:
                     continue
             built = built.where(one.clause())
         return built
+
+    def _params(self, criteria: list[Criterion], tenant: int, scope: Scope) -> dict[str, Any]:
+        params: dict[str, Any] = {"tenant": tenant}
+        for one in criteria:
+            params.update(one.params)
+        if scope.study_instance_uids is not None:
+            params["scope"] = self._database.list_value(sorted(scope.study_instance_uids))
+        return params
+
+    def _scope_clause(self, level: Level) -> ColumnElement[bool]:
+        visible = self._database.one_of(studies.c.study_instance_uid, "scope")
+        if level is Level.PATIENT:
+            return exists().where(studies.c.patient_fk == patients.c.id, visible)
+        return visible
 
 
 def searchable(keyword: str, level: Level) -> Attribute:
@@ -197,26 +210,6 @@ def _is_selective(one: object) -> bool:
 
 def _shape(criteria: list[Criterion]) -> tuple[object, ...]:
     return tuple(one.shape for one in criteria)
-
-
-def _scope_size(scope: Scope) -> int:
-    return padded_size(len(scope.study_instance_uids)) if scope.study_instance_uids else 0
-
-
-def _params(criteria: list[Criterion], tenant: int, scope: Scope, size: int) -> dict[str, Any]:
-    params: dict[str, Any] = {"tenant": tenant}
-    for one in criteria:
-        params.update(one.params)
-    if scope.study_instance_uids:
-        params.update(bound("scope", sorted(scope.study_instance_uids), size))
-    return params
-
-
-def _scope_clause(level: Level, size: int) -> ColumnElement[bool]:
-    visible = one_of(studies.c.study_instance_uid, "scope", size)
-    if level is Level.PATIENT:
-        return exists().where(studies.c.patient_fk == patients.c.id, visible)
-    return visible
 
 
 def column_of(row: Attribute, level: Level) -> Any:

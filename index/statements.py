@@ -1,0 +1,86 @@
+"""The statements of the catalogue's reads, in Core; `Catalog` compiles each once."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, select, union_all
+
+from index.database import Database
+from index.records import Level
+from index.selection import FROM, TABLE_OF
+from index.tables import changes, disagreements, documents, instances, series, set_aside, studies
+
+_STORED = (
+    studies.c.study_instance_uid,
+    series.c.series_instance_uid,
+    instances.c.sop_instance_uid,
+    instances.c.sop_class_uid,
+    instances.c.available_transfer_syntax_uid,
+    instances.c.blob_key,
+    instances.c.layout,
+    instances.c.size_bytes,
+    instances.c.sha256,
+    instances.c.version,
+)
+
+
+def below(what: str, depth: int) -> Any:
+    """Instances or their documents below a study (depth 1), a series (2), or one of them (3)."""
+    source = FROM[Level.IMAGE]
+    if what == "metadata":
+        source = source.join(documents, documents.c.instance_fk == instances.c.id)
+    built = select(*(_STORED if what == "members" else (documents.c.body,))).select_from(source)
+    built = built.where(studies.c.tenant_id == bindparam("tenant"), studies.c.study_instance_uid == bindparam("study"))
+    if depth > 1:
+        built = built.where(series.c.series_instance_uid == bindparam("series"))
+    if depth > 2:
+        named = instances.c.sop_instance_uid == bindparam("instance")
+        return built.where(instances.c.tenant_id == bindparam("tenant"), named)
+    return built.order_by(series.c.series_number, series.c.id, instances.c.instance_number, instances.c.id)
+
+
+def known(database: Database) -> Any:
+    """What is there already under these SOP Instance UIDs."""
+    names = ("sop_instance_uid", "id", "sha256", "available_transfer_syntax_uid", "blob_key", "version")
+    built = select(*(instances.c[name] for name in names))
+    return built.where(
+        instances.c.tenant_id == bindparam("tenant"), database.one_of(instances.c.sop_instance_uid, "uids")
+    )
+
+
+def of_parents(database: Database, level: Level) -> Any:
+    """All instances below rows of this level; the first column is that row's id."""
+    identity = TABLE_OF[level].c.id if level is not Level.PATIENT else studies.c.patient_fk
+    order = (studies.c.sort_key.desc(), studies.c.id.desc(), series.c.series_number, series.c.id)
+    built = select(identity, *_STORED).select_from(FROM[Level.IMAGE]).where(database.one_of(identity, "parents"))
+    return built.order_by(*order, instances.c.instance_number, instances.c.id)
+
+
+def known_blobs(database: Database) -> Any:
+    """Those of the keys that a row names."""
+    return union_all(
+        *(select(table.c.blob_key).where(database.one_of(table.c.blob_key, "keys")) for table in (instances, set_aside))
+    )
+
+
+def set_aside_versions() -> Any:
+    """The versions of one instance that are set aside."""
+    names = ("id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
+    rest = ("version", "sha256", "size_bytes", "blob_key", "set_aside_at_ms")
+    built = select(*(set_aside.c[name] for name in (*names, *rest)))
+    mine = (set_aside.c.tenant_id == bindparam("tenant"), set_aside.c.sop_instance_uid == bindparam("uid"))
+    return built.where(*mine).order_by(set_aside.c.id)
+
+
+def newest_disagreements() -> Any:
+    """The newest disagreements of a tenant."""
+    built = select(*(disagreements.c[name] for name in ("level", "uid", "keyword", "kept", "offered")))
+    mine = disagreements.c.tenant_id == bindparam("tenant")
+    return built.where(mine).order_by(disagreements.c.id.desc()).limit(bindparam("limit"))
+
+
+def changes_after() -> Any:
+    """One page of a tenant's change feed."""
+    names = ("id", "action", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "version", "at_ms")
+    built = select(*(changes.c[name] for name in names))
+    later = (changes.c.tenant_id == bindparam("tenant"), changes.c.id > bindparam("after"))
+    return built.where(*later).order_by(changes.c.id).limit(bindparam("limit"))
