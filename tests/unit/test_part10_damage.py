@@ -201,8 +201,8 @@ def test_long_binary_values_cost_nothing() -> None:
 
 
 def test_deflate_bomb_is_refused_early() -> None:
-    bomb = zlib.compress(UIDS + explicit(0x00420011, b"OB", bytes(900_000_000)), wbits=-15)
-    assert len(bomb) < 1_000_000
+    bomb = zlib.compress(UIDS + explicit(0x00420011, b"OB", bytes(100_000_000)), wbits=-15)
+    assert len(bomb) < 150_000
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge, match="inflates to more than"):
@@ -213,9 +213,9 @@ def test_deflate_bomb_is_refused_early() -> None:
 
 
 def test_deflated_limits() -> None:
-    data = UIDS + explicit(0x00420011, b"OB", bytes(range(256)) * 200_000)
+    data = UIDS + explicit(0x00420011, b"OB", bytes(range(256)) * 150_000)
     deflated = zlib.compress(data, wbits=-15)
-    assert scan(deflated, syntaxes.DEFLATED_LITTLE, inflate_ratio=10_000).layout.bulk["00420011"][1] == 51_200_000
+    assert scan(deflated, syntaxes.DEFLATED_LITTLE, inflate_ratio=10_000).layout.bulk["00420011"][1] == 38_400_000
     with pytest.raises(TooLarge):
         scan(deflated, syntaxes.DEFLATED_LITTLE, inflated_bytes=10_000_000)
     with pytest.raises(TooLarge):
