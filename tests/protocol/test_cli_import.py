@@ -156,7 +156,7 @@ def make_media(folder: Path, files: list[Path]) -> None:
     for number, file in enumerate(files, 1):
         (folder / "IMAGES" / f"IM{number:02d}").write_bytes(file.read_bytes())
     names = [f"IMAGES/{file.name}" for file in sorted((folder / "IMAGES").iterdir())]
-    subprocess.run(["dcmmkdir", "-w", "-nb", *names], cwd=folder, check=True)
+    subprocess.run(["dcmmkdir", "+I", *names], cwd=folder, check=True)
 
 
 def test_media_with_a_dicomdir(tmp_path: Path, slices: Path) -> None:
