@@ -16,7 +16,7 @@ from storage.pixels import codestream
 from storage.pixels.codestream import CodeStream
 from storage.pixels.description import ImageDescription
 
-Samples = npt.NDArray[np.generic]
+Samples = npt.NDArray[Any]
 
 _ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
 _DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
@@ -32,28 +32,54 @@ _FAILURES: Final = (ValueError, TypeError, RuntimeError, OSError, MemoryError, S
 """What the libraries raise for damaged streams; Pillow raises SyntaxError among others."""
 
 
-def inflate(data: bytes, transfer_syntax_uid: str, limit_bytes: int) -> bytes:
-    """The native bytes of a frame that is only wrapped, or wrapped and deflated (PS3.5 A.4.14)."""
+def inflate(data: bytes, transfer_syntax_uid: str, native_bytes: int) -> bytes:
+    """The bytes of a native frame that is only wrapped, or wrapped and deflated; never more than it needs."""
     if transfer_syntax_uid == _ENCAPSULATED_UNCOMPRESSED:
         return data
     try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit_bytes)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, native_bytes)
     except zlib.error as exc:
         raise CannotUnderstand("A deflated frame is damaged") from exc
 
 
+def inspect(data: bytes, description: ImageDescription, transfer_syntax_uid: str) -> CodeStream | None:
+    """What the frame claims to hold, compared with the data set; None for RLE. Raises CannotUnderstand."""
+    if transfer_syntax_uid == _RLE:
+        codestream.check_rle(data, description.samples_per_pixel * description.sample_bytes)
+        return None
+    is_jpeg_2000 = transfer_syntax_uid in _JPEG_2000
+    found = codestream.read_jpeg_2000(data) if is_jpeg_2000 else codestream.read_jpeg(data)
+    _check(found, description)
+    return found
+
+
+def is_fragile(found: CodeStream | None, transfer_syntax_uid: str) -> bool:
+    """The library for this frame has crashed its process on damaged input, or may: see `isolation`."""
+    if found is None:
+        return False
+    return transfer_syntax_uid in _JPEG_LS | _JPEG_2000 or not _is_for_pillow(found)
+
+
 def decode(data: bytes, description: ImageDescription, transfer_syntax_uid: str) -> tuple[Samples, str]:
     """Decode one compressed frame: (rows, columns[, samples]) and its Photometric Interpretation now."""
+    found = inspect(data, description, transfer_syntax_uid)
     try:
-        if transfer_syntax_uid == _RLE:
+        if found is None:
             return _decode_rle(data, description)
         if transfer_syntax_uid in _JPEG_LS:
-            return _decode_jpeg_ls(data, description)
+            return _decode_jpeg_ls(data, description, found)
         if transfer_syntax_uid in _JPEG_2000:
-            return _decode_jpeg_2000(data, description)
-        return _decode_jpeg(data, description, transfer_syntax_uid)
+            return _decode_jpeg_2000(data, description, found)
+        if _is_for_pillow(found):
+            return _decode_with_pillow(data, description, found)
+        return _decode_with_gdcm(data, description, found, transfer_syntax_uid)
     except _FAILURES as exc:
         raise CannotUnderstand(f"A compressed frame cannot be decoded: {type(exc).__name__}") from exc
+
+
+def _is_for_pillow(found: CodeStream) -> bool:
+    """8-bit DCT processes, sequential and progressive."""
+    return found.process != _LOSSLESS_PROCESS and found.bits <= 8
 
 
 def _check(found: CodeStream, description: ImageDescription) -> None:
@@ -67,22 +93,24 @@ def _check(found: CodeStream, description: ImageDescription) -> None:
 
 
 def _decode_rle(data: bytes, description: ImageDescription) -> tuple[Samples, str]:
-    from rle.rle import decode_frame
+    from rle.utils import decode_pixel_data
 
     samples, size = description.samples_per_pixel, description.sample_bytes
-    codestream.check_rle(data, samples * size)
-    decoded = decode_frame(bytes(data), description.rows * description.columns, description.bits_allocated, "<")
+    size_of = {
+        "rows": description.rows,
+        "columns": description.columns,
+        "bits_allocated": description.bits_allocated,
+    }
+    decoded = decode_pixel_data(bytes(data), version=2, **size_of)
     kind = "i" if description.signed else "u"
     planes = np.frombuffer(decoded, f"<{kind}{size}").reshape(samples, description.rows, description.columns)
     pixels = planes[0] if samples == 1 else planes.transpose(1, 2, 0)
     return pixels, description.photometric_interpretation
 
 
-def _decode_jpeg_ls(data: bytes, description: ImageDescription) -> tuple[Samples, str]:
+def _decode_jpeg_ls(data: bytes, description: ImageDescription, found: CodeStream) -> tuple[Samples, str]:
     import jpeg_ls
 
-    found = codestream.read_jpeg(data)
-    _check(found, description)
     decoded, info = jpeg_ls.decode_buffer(bytes(data))
     flat = np.frombuffer(decoded, "<u1" if found.bits <= 8 else "<u2")
     planar = found.samples_per_pixel > 1 and info["interleave_mode"] == 0
@@ -90,11 +118,9 @@ def _decode_jpeg_ls(data: bytes, description: ImageDescription) -> tuple[Samples
     return _with_sign(pixels, found, description), description.photometric_interpretation
 
 
-def _decode_jpeg_2000(data: bytes, description: ImageDescription) -> tuple[Samples, str]:
+def _decode_jpeg_2000(data: bytes, description: ImageDescription, found: CodeStream) -> tuple[Samples, str]:
     from openjpeg.utils import decode_pixel_data
 
-    found = codestream.read_jpeg_2000(data)
-    _check(found, description)
     container = 1 if found.bits <= 8 else 2 if found.bits <= 16 else 4
     decoded = decode_pixel_data(bytes(data), version=2)
     flat = np.frombuffer(decoded, f"<{'i' if found.signed else 'u'}{container}")
@@ -103,37 +129,22 @@ def _decode_jpeg_2000(data: bytes, description: ImageDescription) -> tuple[Sampl
     return pixels, "RGB" if photometric in ("YBR_RCT", "YBR_ICT") else photometric
 
 
-def _decode_jpeg(data: bytes, description: ImageDescription, transfer_syntax_uid: str) -> tuple[Samples, str]:
-    found = codestream.read_jpeg(data)
-    _check(found, description)
-    photometric = description.photometric_interpretation
-    if found.process == _LOSSLESS_PROCESS or found.bits > 8:
-        pixels = _decode_with_gdcm(data, description, transfer_syntax_uid, found)
-        return _with_sign(pixels, found, description), photometric
-    pixels = _decode_with_pillow(data, found, description)
-    return pixels, "RGB" if found.samples_per_pixel == 3 else photometric
-
-
-def _decode_with_pillow(data: bytes, found: CodeStream, description: ImageDescription) -> Samples:
-    """8-bit DCT processes, sequential and progressive. Colour becomes RGB.
-
-    Without JFIF or Adobe marker the stream does not tell its colour space; the data set does then, and
-    Pillow, which would assume YCbCr, is asked for the components as they are.
+def _decode_with_pillow(data: bytes, description: ImageDescription, found: CodeStream) -> tuple[Samples, str]:
+    """Colour becomes RGB. Without JFIF or Adobe marker the stream does not tell its colour space; the data
+    set does then, and Pillow, which would assume YCbCr, is asked for the components as they are.
     """
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-        untold_rgb = found.is_rgb is None and description.photometric_interpretation == "RGB"
-        if found.samples_per_pixel == 3 and untold_rgb:
+        if found.samples_per_pixel == 3 and found.is_rgb is None and description.photometric_interpretation == "RGB":
             image.draft("YCbCr", image.size)
-        elif image.mode == "CMYK":
-            raise CannotUnderstand("A JPEG frame has four components")
-        return np.asarray(image)
+        samples = np.asarray(image)
+    return samples, "RGB" if found.samples_per_pixel == 3 else description.photometric_interpretation
 
 
 def _decode_with_gdcm(
-    data: bytes, description: ImageDescription, transfer_syntax_uid: str, found: CodeStream
-) -> Samples:
+    data: bytes, description: ImageDescription, found: CodeStream, transfer_syntax_uid: str
+) -> tuple[Samples, str]:
     """Lossless and 12-bit processes."""
     import gdcm
 
@@ -145,7 +156,8 @@ def _decode_with_gdcm(
     expected = found.rows * found.columns * found.samples_per_pixel * container
     if len(raw) != expected:
         raise CannotUnderstand(f"A JPEG frame decodes to {len(raw)} bytes, not {expected}")
-    return _arrange(np.frombuffer(raw, f"<u{container}"), found, planar=False)
+    pixels = _arrange(np.frombuffer(raw, f"<u{container}"), found, planar=False)
+    return _with_sign(pixels, found, description), description.photometric_interpretation
 
 
 def _gdcm_image(gdcm: Any, data: bytes, description: ImageDescription, coding: tuple[str, int, int]) -> Any:

@@ -48,7 +48,8 @@ def _full_range(samples: Bytes) -> Bytes:
     """Y of 16 to 235 and C of 16 to 240 stretched to 0 to 255 (PS3.3 C.7.6.3.1.2, retired)."""
     gain = np.array((255.0 / 219.0, 255.0 / 224.0, 255.0 / 224.0))
     full = (samples - np.array((16.0, 128.0, 128.0))) * gain + np.array((0.0, 128.0, 128.0))
-    return np.clip(np.rint(full), 0, 255).astype(np.uint8)
+    rounded: Bytes = np.clip(np.rint(full), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _palette(frame: StoredFrame, number: int, *, signed: bool) -> LookUpTable:

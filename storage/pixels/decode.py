@@ -6,17 +6,18 @@ Bits above Bits Stored are left as they are stored: some old objects keep overla
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from index.errors import CannotUnderstand, NotAcceptable, TooLarge
 from storage import syntaxes
-from storage.pixels import codecs
+from storage.pixels import codecs, isolation
 from storage.pixels.description import ImageDescription, StoredFrame
 from storage.transfer import DECODABLE
 
-Samples = npt.NDArray[np.generic]
+Samples = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,11 @@ def decode_frame(frame: StoredFrame, description: ImageDescription, *, limit_byt
         name = syntax.name if syntax else frame.transfer_syntax_uid
         raise NotAcceptable(f"There is no decoder for {name}"[:120])
     if syntax.uid in codecs.UNCOMPRESSED:
-        return _native(codecs.inflate(frame.data, syntax.uid, limit_bytes), description, little_endian=True)
-    decoded, photometric = codecs.decode(frame.data, description, syntax.uid)
+        native_bytes = (description.native_bits + 7) // 8
+        return _native(codecs.inflate(frame.data, syntax.uid, native_bytes), description, little_endian=True)
+    found = codecs.inspect(frame.data, description, syntax.uid)
+    decode = isolation.decode if codecs.is_fragile(found, syntax.uid) else codecs.decode
+    decoded, photometric = decode(frame.data, description, syntax.uid)
     return DecodedFrame(_fit(decoded, description), photometric)
 
 
@@ -55,7 +59,7 @@ def thin_out(frame: DecodedFrame, stride: int) -> DecodedFrame:
     return DecodedFrame(np.ascontiguousarray(thinned), frame.photometric_interpretation)
 
 
-def sample_type(description: ImageDescription) -> np.dtype[np.generic]:
+def sample_type(description: ImageDescription) -> np.dtype[Any]:
     """The numpy type of a decoded sample, in native byte order."""
     kind = "f" if description.floating else "i" if description.signed else "u"
     return np.dtype(f"{kind}{description.sample_bytes}")
@@ -113,7 +117,7 @@ def _shape(flat: Samples, description: ImageDescription, *, planar: bool) -> Sam
 
 def _fit(decoded: Samples, description: ImageDescription) -> Samples:
     """The codec's array in the type of the data set; a codec chooses the smallest type that holds its precision."""
-    wanted = (description.rows, description.columns)
+    wanted: tuple[int, ...] = (description.rows, description.columns)
     if description.samples_per_pixel > 1:
         wanted = (*wanted, description.samples_per_pixel)
     if decoded.shape != wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from index.errors import CannotUnderstand
-from index.records import DicomJson
+from index.records import DicomJson, Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class StoredFrame:
     number: int = 1
     bulk: Callable[[str], bytes] | None = None
 
-    def binary(self, element: DicomJson | Any) -> bytes:
+    def binary(self, element: Element) -> bytes:
         """The bytes of a binary element in the byte order of the stored data set; empty when it has no value."""
         if "InlineBinary" in element:
             try:

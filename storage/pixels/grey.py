@@ -7,16 +7,18 @@ kept, because all slices of a series share one.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from index.errors import InvalidQuery
+from index.records import DicomJson
 from storage.pixels.decode import Samples
 from storage.pixels.description import ImageDescription, StoredFrame, integer, items, numbers, text
 from storage.pixels.lut import LookUpTable, look_up_table
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 Window = tuple[float, float, str]
 """Centre, width, VOI LUT Function."""
@@ -99,20 +101,18 @@ def apply_window(values: Floats, window: Window) -> Floats:
     return np.clip((values - (centre - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
 
 
-def _macro(frame: StoredFrame, tag: str) -> dict[str, object] | None:
-    """A functional group of this frame, else the shared one (PS3.3 C.7.6.16)."""
+def _macro(frame: StoredFrame, tag: str) -> DicomJson:
+    """A functional group of this frame, else the shared one (PS3.3 C.7.6.16); empty when there is neither."""
     per_frame = items(frame.dataset, _PER_FRAME)[frame.number - 1 : frame.number]
     for groups in (per_frame, items(frame.dataset, _SHARED)[:1]):
         found = items(groups[0], tag) if groups else []
         if found:
-            return dict(found[0])
-    return None
+            return found[0]
+    return {}
 
 
-def _window_of(attributes: object) -> Window | None:
+def _window_of(attributes: DicomJson) -> Window | None:
     """The first usable window of a data set or functional group."""
-    if not isinstance(attributes, dict):
-        return None
     function = text(attributes, "00281056") or "LINEAR"
     for centre, width in zip(numbers(attributes, "00281050"), numbers(attributes, "00281051"), strict=False):
         window = (centre, width, function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR")

@@ -1,6 +1,7 @@
 """Look-up tables stored in data sets: modality, VOI and palette."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,11 @@ class LookUpTable:
     largest: int
     """The output value that means white."""
 
-    def apply(self, stored: npt.NDArray[np.generic]) -> Entries:
+    def apply(self, stored: npt.NDArray[Any]) -> Entries:
         """The entry of each value; those outside the table take its first or last one."""
         places = np.clip(np.rint(stored).astype(np.int64) - self.first, 0, self.entries.size - 1)
-        return self.entries[places]
+        found: Entries = self.entries.take(places)
+        return found
 
 
 def look_up_table(frame: StoredFrame, sequence: list[DicomJson], *, signed: bool) -> LookUpTable | None:

@@ -35,6 +35,8 @@ PIXEL_DATA: Final = 0x7FE00010
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
+_FIRST_TAG: Final = 0x00040000
+"""Lower groups belong to commands and meta groups; zero bytes behind the data set look like one, too."""
 _PIXEL_REPRESENTATION: Final = 0x00280103
 _BITS_ALLOCATED: Final = 0x00280100
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -164,7 +166,7 @@ class _Walk:
                 self._write_change(pending[0], changes[pending.pop(0)])
             written, size = len(self.parts), self.size
             offset = self._element(header, end, scope, depth)
-            if tag in changes or not tag & 0xFFFF:
+            if tag in changes or not tag & 0xFFFF or tag < _FIRST_TAG:
                 del self.parts[written:]
                 self.size = size
         for tag in pending:
@@ -185,12 +187,12 @@ class _Walk:
             (length,) = struct.unpack_from(order + "I", view, offset + 8)
             return _Header(tag, vr, length, offset + 12)
         if vr.isascii() and vr.isalpha() and vr.isupper():
-            if view[offset + 6 : offset + 8] == b"\0\0":
+            if bytes(view[offset + 6 : offset + 8]) == b"\0\0":
                 (length,) = struct.unpack_from(order + "I", view, offset + 8)
                 return _Header(tag, UNKNOWN, length, offset + 12)
             return _Header(tag, UNKNOWN, _short(view, offset, order), offset + 8)
         implied = _implicit_vr(tag, length, scope)
-        if implied == "SQ" and 0 < length < _UNDEFINED and view[offset + 8 : offset + 12] != self.item_tag:
+        if implied == "SQ" and 0 < length < _UNDEFINED and bytes(view[offset + 8 : offset + 12]) != self.item_tag:
             implied = UNKNOWN
         return _Header(tag, implied, length, offset + 8)
 
@@ -222,7 +224,7 @@ class _Walk:
         while offset < end:
             group, number, length = struct.unpack_from(self.source.order + "HHI", self.view, offset)
             tag = group << 16 | number
-            stop = offset + 8 + length
+            stop: int = offset + 8 + length
             if tag not in (_ITEM, _SEQUENCE_END) or stop > end:
                 break
             self._append(self._head(tag, "", length))
@@ -230,7 +232,10 @@ class _Walk:
             if tag == _SEQUENCE_END:
                 return stop
             offset = stop
-        raise CannotUnderstand(f"{header} has no end")
+        if offset != end:
+            raise CannotUnderstand(f"{header} has no end")
+        self._append(self._head(_SEQUENCE_END, "", 0))
+        return offset
 
     def _sequence(self, header: _Header, end: int, scope: _Scope, depth: int) -> int:
         """Items keep their kind of length, defined or not, and so does the sequence."""
@@ -334,7 +339,7 @@ def _short(view: memoryview, offset: int, order: str) -> int:
 def _looks_explicit(view: memoryview, offset: int) -> bool:
     """Whether the first element of a data set has a VR, or is none (an empty item is both)."""
     vr = str(view[offset + 4 : offset + 6], "latin-1")
-    return vr in _SHORT_VRS or vr in _LONG_VRS or view[offset : offset + 2] in (b"\xfe\xff", b"\xff\xfe")
+    return vr in _SHORT_VRS or vr in _LONG_VRS or bytes(view[offset : offset + 2]) in (b"\xfe\xff", b"\xff\xfe")
 
 
 def _implicit_vr(tag: int, length: int, scope: _Scope) -> str:
