@@ -6,8 +6,7 @@ The contents are pydicom's, so an implicit VR file gets the same VRs here as the
 import functools
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary
-from pydicom.datadict import dictionary_VR, private_dictionary_VR
+from pydicom.datadict import DicomDictionary, dictionary_VR, private_dictionary_VR
 
 UNKNOWN: Final = "UN"
 _MOST_NAMES: Final = 50_000

@@ -10,7 +10,6 @@ number of elements and bytes kept are bounded; all damage ends as CannotUndersta
 """
 
 from array import array
-from dataclasses import dataclass
 from typing import Any, Final
 
 from config.settings import Limits
@@ -30,6 +29,7 @@ from storage.encoding import (
     UNDEFINED,
     Encoding,
     Entry,
+    PixelData,
     base64,
     beyond,
     label,
@@ -42,18 +42,6 @@ from storage.values import BINARY, LONG_FORM, Buffer, WrongLength
 _PIXELS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
 
 _MOST_FRAGMENTS: Final = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class PixelData:
-    """Where the top-level Pixel Data, Float or Double Float Pixel Data stands."""
-
-    tag: int
-    start: int
-    stop: int
-    offsets: "array[int] | None" = None
-    """Encapsulated: where the values of the items start, the offset table (the first) included."""
-    lengths: "array[int] | None" = None
 
 
 class Scan:

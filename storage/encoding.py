@@ -1,7 +1,9 @@
 """How elements are written (PS3.5 7.1): tags that structure a data set, tables of VRs, and the headers of elements."""
 
 import struct
+from array import array
 from binascii import b2a_base64
+from dataclasses import dataclass
 from typing import Final
 
 from index.errors import CannotUnderstand
@@ -47,6 +49,18 @@ class Encoding:
         self.implicit_header = struct.Struct(order + "HHI").unpack_from
         """Group, element and 32-bit length; items have this form in explicit VR too."""
         self.length = struct.Struct(order + "I").unpack_from
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Where the top-level Pixel Data, Float or Double Float Pixel Data stands."""
+
+    tag: int
+    start: int
+    stop: int
+    offsets: "array[int] | None" = None
+    """Encapsulated: where the values of the items start, the offset table (the first) included."""
+    lengths: "array[int] | None" = None
 
 
 def label(tag: int) -> str:

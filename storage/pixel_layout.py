@@ -3,15 +3,13 @@
 Sizes that the data set claims are hints: what the bytes cannot hold is reported and cut, never believed.
 """
 
-import itertools
 import struct
 from array import array
-from collections.abc import Sequence
 from typing import Any, Final
 
-from index.layout import EncapsulatedPixels, NativePixels, PixelLayout
-from storage.elements import PixelData, Scan
-from storage.encoding import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA
+from index.layout import ByteRange, EncapsulatedPixels, NativePixels, PixelLayout
+from storage.elements import Scan
+from storage.encoding import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, PixelData
 from storage.scopes import Json
 from storage.syntaxes import TransferSyntax
 
@@ -82,8 +80,7 @@ def _frame_bits(dataset: Json, tag: int) -> int:
 
 def _encapsulated(scan: Scan, items: "array[int]", lengths: "array[int]", *, frames: int) -> EncapsulatedPixels | None:
     offsets = items[1:]
-    tables = _tables(scan, items[0], lengths[0])
-    first = _first_fragments(scan, offsets, tables, frames=frames)
+    first = _first_fragments(scan, offsets, (items[0], lengths[0]), frames=frames)
     if first is None:
         scan.warn("Frames cannot be told apart: there is no usable offset table")
         return None
@@ -91,40 +88,46 @@ def _encapsulated(scan: Scan, items: "array[int]", lengths: "array[int]", *, fra
         scan.warn("Number of Frames does not agree with Pixel Data")
     if len(offsets) + len(first) <= _FEW:
         return EncapsulatedPixels(tuple(offsets), tuple(lengths[1:]), tuple(first))
-    return EncapsulatedPixels(offsets, lengths[1:], array("Q", first))
+    return EncapsulatedPixels(offsets, lengths[1:], first)
 
 
-def _first_fragments(
-    scan: Scan, offsets: "array[int]", tables: list[Sequence[int]], *, frames: int
-) -> Sequence[int] | None:
+def _first_fragments(scan: Scan, offsets: "array[int]", basic_table: ByteRange, *, frames: int) -> "array[int] | None":
     """Index of the first fragment of each frame, by the most trustworthy source there is."""
     if frames == 1:
-        return [0]
-    starts = {offset - offsets[0]: index for index, offset in enumerate(offsets)} if tables else {}
-    found = [_resolve(table, starts) for table in tables]
+        return array("Q", (0,))
+    tables = [_resolve(scan, basic_table, "<I", offsets)]
+    if scan.offset_table is not None:
+        tables.append(_resolve(scan, scan.offset_table, "<Q", offsets))
+    found = [first for first in tables if first is not None]
     for first in found:
-        if first is not None and len(first) == frames:
+        if len(first) == frames:
             return first
     if len(offsets) == frames:
-        return range(frames)
-    marked = [i for i, offset in enumerate(offsets) if bytes(scan.data[offset : offset + 4]).startswith(_STARTS)]
-    if marked and marked[0] == 0 and (len(marked) == frames or len(offsets) < frames):
+        return array("Q", range(frames))
+    marked = array("Q", (i for i, offset in enumerate(offsets) if _starts_frame(scan, offset)))
+    if marked and marked[0] == 0 and len(marked) in (frames, len(offsets)):
         return marked
-    return next((first for first in found if first is not None), None)
+    return found[0] if found else None
 
 
-def _tables(scan: Scan, offset: int, length: int) -> list[Sequence[int]]:
-    """The Basic and the Extended Offset Table if not empty: offsets in bytes from the first fragment's item tag."""
-    tables: list[Sequence[int]] = [struct.unpack_from(f"<{length // 4}I", scan.data, offset)]
-    if scan.offset_table is not None:
-        offset, length = scan.offset_table
-        tables.append(struct.unpack_from(f"<{length // 8}Q", scan.data, offset))
-    return [table for table in tables if table]
+def _starts_frame(scan: Scan, offset: int) -> bool:
+    return bytes(scan.data[offset : offset + 4]).startswith(_STARTS)
 
 
-def _resolve(table: Sequence[int], starts: dict[int, int]) -> list[int] | None:
-    """The fragments an offset table points to; None unless every entry points to one, in ascending order."""
-    first = [starts.get(offset, -1) for offset in table]
-    if first[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(first)):
-        return None
-    return first
+def _resolve(scan: Scan, table: ByteRange, entry: str, offsets: "array[int]") -> "array[int] | None":
+    """The fragments that a Basic or Extended Offset Table points to, None when it is empty or wrong.
+
+    Its entries count from the item tag of the first fragment and must ascend (PS3.3 C.7.6.3.1.8, PS3.5 A.4).
+    """
+    start, length = table
+    data = bytes(scan.data[start : start + length - length % struct.calcsize(entry)])
+    first = array("Q")
+    index = 0
+    for (offset,) in struct.iter_unpack(entry, data):
+        while index < len(offsets) and offsets[index] - offsets[0] < offset:
+            index += 1
+        if index == len(offsets) or offsets[index] - offsets[0] != offset:
+            return None
+        first.append(index)
+        index += 1
+    return first if first and first[0] == 0 else None
