@@ -15,6 +15,8 @@ from bench import datasets, dimse, fill, ingest, limits, processes, queries, rea
 from bench.servers import Server
 from bench.workload import Round, Sample, Workload
 
+GROWN = (*ingest.GROWN, *reads.GROWN)
+
 
 def main() -> None:
     """Parse the command line and run."""
@@ -25,6 +27,8 @@ def main() -> None:
         bench.run(studies=options.studies or (1_000 if options.quick else 10_000), large=options.large)
     text = report.markdown(bench.samples, bench.limits, heading="Medians of alternating rounds (lowest-highest)")
     print(f"\n{text}")
+    if options.markdown:
+        report.replace_result(options.markdown, text)
     for failure in bench.failures:
         print(f"FAILED {failure}")
     if options.json:
@@ -43,6 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=0, metavar="N", help="also query our index with N studies")
     parser.add_argument("--servers", default="orthanc,pacs", help="which of orthanc, pacs, pacs-normal (no FULL sync)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this document")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
@@ -85,7 +90,7 @@ class Bench:
                 self._small_index(sink_port)
             if self._chosen(ingest.NAGLE):
                 self._default_tcp(sink_port)
-            if self._chosen(queries.QUERIES):
+            if self._chosen((*queries.QUERIES, *GROWN)):
                 self._grown_index(sink_port, studies, self.names)
                 ours = [name for name in self.names if name != "orthanc"]
                 if large and ours:
@@ -132,8 +137,9 @@ class Bench:
                     self._send_studies(server, studies)
                 processes.settle(server.pid, timeout_seconds=60)
             for number in range(self.rounds):
-                bench_round = Round(number, self.memory, self.scale, studies)
-                self._measure(queries.QUERIES, running, bench_round, suffix)
+                bench_round = Round(number, self.memory / f"grown{suffix}{number}", self.scale, studies)
+                self._measure((*queries.QUERIES, *GROWN), running, bench_round, suffix)
+                bench_round.discard()
 
     def _send_studies(self, server: Server, studies: int) -> None:
         made = [datasets.study(queries.SEED, number) for number in range(studies)]

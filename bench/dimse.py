@@ -89,7 +89,7 @@ def idle_associations(server: Server, count: int) -> Iterator[int]:
             try:
                 if connection.recv(1) == bytes([_A_ASSOCIATE_AC]):
                     with_answers.append(connection)
-            except TimeoutError:
+            except OSError:
                 break
         yield len(with_answers)
     finally:

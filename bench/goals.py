@@ -50,6 +50,8 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("C-MOVE", "/s"): Goal(1.3, 1.8),
     ("C-FIND, 1 match", "ms"): Goal(2.0, 3.0),
     ("C-FIND, month (60 matches at 10 k)", "ms"): Goal(2.0, 3.0),
+    ("C-STORE MR p=4, grown index", "/s"): Goal(1.5, 2.0),
+    ("frame, 1 connection, grown index", "p50 ms"): Goal(5.0, 10.0),
     ("memory, peak in ingest", "MiB"): Goal(1.67, 2.0),
 }
 

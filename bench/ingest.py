@@ -97,3 +97,5 @@ AFTER: tuple[Workload, ...] = (
 )
 
 NAGLE: tuple[Workload, ...] = (_cstore("C-STORE CT p=1, sender's Nagle on", "ct", 50, 1, nodelay=False),)
+
+GROWN: tuple[Workload, ...] = (_cstore("C-STORE MR p=4, grown index", "mr", 400, 4),)

@@ -61,5 +61,5 @@ QUERIES: tuple[Workload, ...] = (
     ),
     _qido("QIDO all, 100", lambda i, _: f"limit=100&offset={i % 26}", 26),
     _cfind("C-FIND, 1 match", lambda i, n: [f"StudyInstanceUID={_known(i, n).study_instance_uid}"], 200),
-    _cfind("C-FIND, month (60 matches at 10 k)", lambda i, _: [f"StudyDate={_month(i)}"], 20),
+    _cfind("C-FIND, month (60 matches at 10 k)", lambda i, _: [f"StudyDate={_month(i)}"], 60),
 )

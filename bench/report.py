@@ -12,6 +12,7 @@ from bench.goals import ABSOLUTE, GOALS, Goal
 from bench.workload import METRICS, Sample
 
 PEER = "Orthanc"
+_BEGIN, _END = "<!-- result: make bench writes below -->", "<!-- end of the result -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ def markdown(samples: Sequence[Sample], limits: Mapping[str, float], *, heading:
         lines += ["", "| limit of the machine | |", "| --- | ---: |"]
         lines += [f"| {name} | {value:,.0f} |" for name, value in limits.items()]
     return "\n".join(lines) + "\n"
+
+
+def replace_result(document: Path, text: str) -> None:
+    """Put the tables between the markers of a document."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    document.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}", encoding="utf-8")
 
 
 def _figure(row: Row, server: str) -> str:

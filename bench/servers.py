@@ -106,6 +106,7 @@ def pacs(
         "PACS_STORAGE_URL": f"file:{folder / 'objects'}",
         "PACS_LOG_AUDIT_FILE": str(folder / "audit.jsonl"),
         "PACS_LOG_LEVEL": "warning",
+        "PACS_DIMSE_MAXIMUM_ASSOCIATIONS_PER_PEER": "150",
         "PYTHONPATH": str(REPOSITORY),
     } | dict(settings or {})
     command = [sys.executable, "-c", "from pacs.cli import main; main()", "serve"]
