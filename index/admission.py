@@ -78,6 +78,8 @@ class Admission:
         self._add_instance = prepare(instances.insert())
         self._add_document = prepare(documents.insert())
         self._add_change = prepare(changes.insert().values({name: bindparam(name) for name in _columns(changes)}))
+        numbers = select(func.coalesce(func.max(changes.c.number), 0))
+        self._highest_change = prepare(numbers.where(changes.c.tenant_id == bindparam("tenant_id")))
         self._grow_modalities = self._grow(studies, "modalities_in_study")
         self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
         self._grow_series_classes = self._grow(series, "sop_classes")
@@ -269,7 +271,13 @@ class Admission:
     def record_changes(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
         """One row of the change feed for each; the last thing a transaction does."""
         tx.order_changes()
-        tx.run_many(self._add_change, [_change(one) for one in newcomers])
+        tenants_touched = sorted({one.tenant_id for one in newcomers})
+        highest = {number: tx.rows(self._highest_change, {"tenant_id": number})[0][0] for number in tenants_touched}
+        rows = []
+        for one in newcomers:
+            highest[one.tenant_id] += 1
+            rows.append(_change(one) | {"number": highest[one.tenant_id]})
+        tx.run_many(self._add_change, rows)
 
 
 _COUNTERS: tuple[tuple[Any, dict[str, str]], ...] = (

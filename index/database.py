@@ -263,7 +263,7 @@ class _Sqlite:
             f"mmap_size={2**30}",
             "cache_size=-16384",
             "temp_store=MEMORY",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=8000",
             f"journal_size_limit={64 * 2**20}",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -5,6 +5,7 @@ Made from the DICOM JSON model before the transaction begins, so that no transac
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,8 +18,11 @@ from index.tables import NO_NUMBER
 
 Values = dict[str, Any]
 
-_MAXIMUM_EXTRA_BYTES = 8192
+_MAXIMUM_VALUE_BYTES = 8192
 """A larger value (a long sequence, say) is left to the instance's own metadata."""
+
+_MAXIMUM_DOCUMENT_BYTES = 65536
+"""A larger summary loses its large values: it is read for every line of a list."""
 
 _INT32 = 2**31
 
@@ -89,29 +93,55 @@ _EXTRA: Mapping[Level, tuple[str, ...]] = {
     Level.SERIES: tuple(sorted(EXTRA_TAGS[Level.SERIES])),
 }
 _INTEGERS = tuple(row for row in ATTRIBUTES if row.level is Level.IMAGE and row.matching is Matching.INTEGER)
+_STUDY_UID = tag_of("StudyInstanceUID")
 _NAMES = tuple((tag_of(keyword), kind) for keyword, kind in TERM_KINDS.items() if keyword.endswith("Name"))
+
+
+_ABOVE = frozenset(tag for rows in _SUMMARISED.values() for tag, *_ in rows) | frozenset(
+    tag for tags in _EXTRA.values() for tag in tags
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """The levels above an instance. Shared by the instances of a series: nobody may change it."""
+
+    patient: Described
+    study: Described
+    series: Described
+    terms: tuple[tuple[int, str], ...]
 
 
 def describe(tenant: str, record: InstanceRecord) -> Entry:
     """All that the index keeps of an instance."""
-    dataset = record.dataset
+    above = orjson.dumps({tag: element for tag, element in record.dataset.items() if tag in _ABOVE})
+    levels = _levels(above) if len(above) <= _MAXIMUM_DOCUMENT_BYTES else _levels.__wrapped__(above)
+    return Entry(tenant, record, levels.patient, levels.study, levels.series, _instance(record), levels.terms)
+
+
+@lru_cache(maxsize=256)
+def _levels(above: bytes) -> _Levels:
+    """Instances of a series say the same about their patient, study and series: worked out once."""
+    dataset = orjson.loads(above)
     patient = _described(Level.PATIENT, dataset)
     study = _described(Level.STUDY, dataset)
     study.columns.update(patient.columns)
-    del study.columns["anchor"]
-    if not patient.columns["patient_id"]:
-        patient.columns["anchor"] = record.key.study_instance_uid
     study.columns["sort_key"] = sort_key(study.columns["study_date"], study.columns["study_time"])
-    terms = tuple(
-        dict.fromkeys((kind, term) for tag, kind in _NAMES for term in name_terms(name_groups(dataset.get(tag))))
-    )
-    return Entry(tenant, record, patient, study, _described(Level.SERIES, dataset), _instance(record), terms)
+    patient.columns["anchor"] = "" if patient.columns["patient_id"] else first_text(dataset.get(_STUDY_UID))
+    names = ((kind, term) for tag, kind in _NAMES for term in name_terms(name_groups(dataset.get(tag))))
+    return _Levels(patient, study, _described(Level.SERIES, dataset), tuple(dict.fromkeys(names)))
 
 
 def _described(level: Level, dataset: DicomJson) -> Described:
     columns: Values = {row.column: _column(row, dataset.get(row.tag)) for row in _SEARCHED[level]}
-    if level is Level.PATIENT:
-        columns["anchor"] = ""
+    extra = {tag: dataset[tag] for tag in _EXTRA[level] if tag in dataset and _is_small(dataset[tag])}
+    summary = orjson.dumps(_summary(level, dataset))
+    if len(summary) > _MAXIMUM_DOCUMENT_BYTES:
+        summary = orjson.dumps(_summary(level, {tag: one for tag, one in dataset.items() if _is_small(one)}))
+    return Described(columns, summary, orjson.dumps(extra) if extra else None)
+
+
+def _summary(level: Level, dataset: DicomJson) -> Values:
     summary: Values = {}
     for tag, vr, default, computed in _SUMMARISED[level]:
         element = dataset.get(tag)
@@ -121,14 +151,11 @@ def _described(level: Level, dataset: DicomJson) -> Described:
             summary[tag] = element
         elif default:
             summary[tag] = {"vr": vr}
-    extra = {tag: dataset[tag] for tag in _EXTRA[level] if tag in dataset and _is_small(dataset[tag])}
-    return Described(columns, orjson.dumps(summary), orjson.dumps(extra) if extra else None)
+    return summary
 
 
 def _is_small(element: Mapping[str, Any]) -> bool:
-    if element.get("vr") != "SQ" and "InlineBinary" not in element:
-        return "BulkDataURI" not in element
-    return len(orjson.dumps(element)) <= _MAXIMUM_EXTRA_BYTES
+    return "BulkDataURI" not in element and len(orjson.dumps(element)) <= _MAXIMUM_VALUE_BYTES
 
 
 def _column(row: Attribute, element: Mapping[str, Any] | None) -> str | int:

@@ -98,6 +98,8 @@ def unpack(data: bytes) -> ObjectLayout:
     elif "e" in head:
         fragments, frames = head["e"]
         values = array("Q", zstandard.ZstdDecompressor().decompress(tables))
-        pixels = EncapsulatedPixels(values[:fragments], values[fragments : 2 * fragments], values[2 * fragments : 2 * fragments + frames])
+        pixels = EncapsulatedPixels(
+            values[:fragments], values[fragments : 2 * fragments], values[2 * fragments : 2 * fragments + frames]
+        )
     bulk = {path: (where[0], where[1]) for path, where in head.get("b", {}).items()}
     return ObjectLayout(head["d"], pixels, bulk or _EMPTY, bool(head.get("z")))

@@ -80,7 +80,7 @@ def newest_disagreements() -> Any:
 
 def changes_after() -> Any:
     """One page of a tenant's change feed."""
-    names = ("id", "action", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "version", "at_ms")
+    names = ("number", "action", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "version", "at_ms")
     built = select(*(changes.c[name] for name in names))
-    later = (changes.c.tenant_id == bindparam("tenant"), changes.c.id > bindparam("after"))
-    return built.where(*later).order_by(changes.c.id).limit(bindparam("limit"))
+    later = (changes.c.tenant_id == bindparam("tenant"), changes.c.number > bindparam("after"))
+    return built.where(*later).order_by(changes.c.number).limit(bindparam("limit"))

@@ -203,10 +203,11 @@ disagreements = Table(
 changes = Table(
     "changes",
     metadata,
-    _id(),
-    _parent("tenant_id", "tenants"),
+    # Numbered from 1 without gaps within a tenant, in the order of the commits.
+    Column("tenant_id", _Id, ForeignKey("tenants.id"), primary_key=True),
+    Column("number", _Id, primary_key=True),
     *_text("action", "study_instance_uid", "series_instance_uid", "sop_instance_uid"),
     *_count("version", "at_ms"),
     *_text("via", "peer", "principal"),
-    Index(None, "tenant_id", "id"),
+    sqlite_with_rowid=False,
 )

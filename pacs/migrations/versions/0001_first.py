@@ -31,8 +31,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "changes",
-        sa.Column("id", ID, nullable=False),
         sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("number", ID, nullable=False),
         sa.Column("action", TEXT, server_default="", nullable=False),
         sa.Column("study_instance_uid", TEXT, server_default="", nullable=False),
         sa.Column("series_instance_uid", TEXT, server_default="", nullable=False),
@@ -43,9 +43,9 @@ def upgrade() -> None:
         sa.Column("peer", TEXT, server_default="", nullable=False),
         sa.Column("principal", TEXT, server_default="", nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_changes_tenant_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_changes")),
+        sa.PrimaryKeyConstraint("tenant_id", "number", name=op.f("pk_changes")),
+        sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_changes_tenant_id_id"), "changes", ["tenant_id", "id"])
     op.create_table(
         "disagreements",
         sa.Column("id", ID, nullable=False),
