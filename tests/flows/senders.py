@@ -165,17 +165,14 @@ class DimseClient:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS)
         try:
             self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connection.sendall(_associate_request(called))
-            kind, _ = _read_pdu(self._connection)
-            if kind != _A_ASSOCIATE_AC:
-                raise OSError(f"association refused (PDU {kind})")
+            associate(self._connection, called)
         except (OSError, EOFError):
             self._connection.close()
             raise
 
     def send(self, batch: list[Sent]) -> list[str]:
         """One after the other."""
-        return [sent.instance for sent in batch if _store(self._connection, sent) == 0]
+        return [sent.instance for sent in batch if store(self._connection, sent.instance, iter([sent.dataset])) == 0]
 
     def close(self) -> None:
         """Hang up as a device does that is switched off."""
@@ -210,6 +207,14 @@ def _stow(connection: http.client.HTTPConnection, batch: list[Sent]) -> list[str
     return [item["00081155"]["Value"][0] for item in stored]
 
 
+def associate(connection: socket.socket, called: str) -> None:
+    """Establish an association, or OSError."""
+    connection.sendall(_associate_request(called))
+    kind, _ = _read_pdu(connection)
+    if kind != _A_ASSOCIATE_AC:
+        raise OSError(f"association refused (PDU {kind})")
+
+
 def _associate_request(called: str) -> bytes:
     """A-ASSOCIATE-RQ with one presentation context, CT in explicit VR (PS3.8 9.3.2)."""
     context = b"\x01\0\0\0" + _item(0x30, CT_IMAGE_STORAGE.encode()) + _item(0x40, EXPLICIT_LITTLE_ENDIAN.encode())
@@ -223,14 +228,21 @@ def _item(kind: int, value: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(value)) + value
 
 
-def _store(connection: socket.socket, sent: Sent) -> int:
-    """One C-STORE (PS3.7 9.3.1); the status of its response."""
+def store(connection: socket.socket, instance: str, dataset: Iterator[bytes], pdv_bytes: int = 60_000) -> int:
+    """One C-STORE (PS3.7 9.3.1) of a data set that comes in blocks; the status of its response."""
     command = _element(0x0002, CT_IMAGE_STORAGE.encode() + b"\0" * (len(CT_IMAGE_STORAGE) % 2))
     command += _element(0x0100, struct.pack("<H", 0x0001)) + _element(0x0110, struct.pack("<H", 1))
     command += _element(0x0700, struct.pack("<H", 0)) + _element(0x0800, struct.pack("<H", 1))
-    command += _element(0x1000, sent.instance.encode())
+    command += _element(0x1000, instance.encode())
     command = _element(0x0000, struct.pack("<I", len(command))) + command
-    connection.sendall(_pdv(0x03, command) + _pdv(0x02, sent.dataset))
+    waiting = _pdv(0x03, command)
+    last = b""
+    for block in dataset:
+        for at in range(0, len(block), pdv_bytes):
+            waiting += _pdv(0x00, last) if last else b""
+            connection.sendall(waiting)
+            waiting, last = b"", block[at : at + pdv_bytes]
+    connection.sendall(waiting + _pdv(0x02, last))
     kind, body = _read_pdu(connection)
     if kind != _P_DATA_TF:
         raise OSError(f"the server ended the association (PDU {kind})")
@@ -242,7 +254,7 @@ def _element(number: int, value: bytes) -> bytes:
 
 
 def _pdv(control: int, data: bytes) -> bytes:
-    """A P-DATA-TF PDU with one PDV on context 1; everything here is smaller than the PDU limit."""
+    """A P-DATA-TF PDU with one PDV on context 1."""
     return struct.pack(">BBI", _P_DATA_TF, 0, len(data) + 6) + struct.pack(">IBB", len(data) + 2, 1, control) + data
 
 
