@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import zstandard
+from sqlalchemy import null
 
 from index.attributes import BY_KEYWORD, EXTRA_TAGS, SUMMARY_TAGS, levels_down_to, tag_of
 from index.entries import list_values
@@ -45,7 +46,18 @@ _COUNTERS = tuple(
     if row.level is Level.PATIENT and row.keyword.startswith("NumberOfPatientRelated")
 )
 _COUNTER_TAGS = frozenset(tag for tag, _ in _COUNTERS)
-_IMAGE = tuple(sorted((row.tag, row.vr, row.column) for row in BY_KEYWORD.values() if row.level is Level.IMAGE))
+_IMAGE: tuple[tuple[str, str, Any], ...] = tuple(
+    sorted(
+        [
+            *((row.tag, row.vr, instances.c[row.column]) for row in BY_KEYWORD.values() if row.level is Level.IMAGE),
+            (_STUDY_UID, "UI", studies.c.study_instance_uid),
+            (_SERIES_UID, "UI", series.c.series_instance_uid),
+            (_AVAILABILITY, "CS", None),
+        ],
+        key=lambda row: row[0],
+    )
+)
+"""Tag, VR and column, ascending; the availability is a constant."""
 
 
 def _element(vr: str, values: list[Any]) -> Document:
@@ -78,16 +90,20 @@ def _study(summary: bytes, modalities: str, classes: str, of_series: int, of_ins
     return document
 
 
-def _series(summary: bytes, of_instances: int) -> Document:
+def _series(summary: bytes, of_instances: int, study_uid: str) -> Document:
     document: Document = orjson.loads(summary)
+    document[_AVAILABILITY] = _ONLINE
+    document[_STUDY_UID] = {"vr": "UI", "Value": [study_uid]}
     document[_INSTANCES_OF_SERIES] = {"vr": "IS", "Value": [of_instances]}
     return document
 
 
 def _image(*values: Any) -> Document:
-    document: Document = {_AVAILABILITY: _ONLINE}
-    for (tag, vr, _), value in zip(_IMAGE, values, strict=True):
-        if value == NO_NUMBER:
+    document: Document = {}
+    for (tag, vr, column), value in zip(_IMAGE, values, strict=True):
+        if column is None:
+            document[tag] = _ONLINE
+        elif value == NO_NUMBER:
             document[tag] = {"vr": vr}
         elif value is not None:
             # Objects without an image have no rows and columns, so these are left out rather than empty.
@@ -122,10 +138,10 @@ PARTS: Mapping[str, Part] = {
         _study,
     ),
     "series extra": Part((series.c.extra,), _extra),
-    "series": Part((series.c.summary, series.c.number_of_series_related_instances), _series),
-    "study uid": Part((studies.c.study_instance_uid,), lambda uid: {_STUDY_UID: {"vr": "UI", "Value": [uid]}}),
-    "series uid": Part((series.c.series_instance_uid,), lambda uid: {_SERIES_UID: {"vr": "UI", "Value": [uid]}}),
-    "image": Part(tuple(instances.c[column] for _, _, column in _IMAGE), _image),
+    "series": Part(
+        (series.c.summary, series.c.number_of_series_related_instances, studies.c.study_instance_uid), _series
+    ),
+    "image": Part(tuple(null() if column is None else column for _, _, column in _IMAGE), _image),
 }
 
 _OF_STUDY = SUMMARY_TAGS[Level.STUDY] | SUMMARY_TAGS[Level.PATIENT]
@@ -149,12 +165,11 @@ def needed_parts(query: Query) -> tuple[str, ...]:
 def _below_study(query: Query, wanted: frozenset[str]) -> set[str]:
     """A query that does not name its study or series is relational: answers tell where they belong."""
     everything = query.return_all
-    chosen = {"study uid"}
-    chosen |= _if(everything or wanted & _OF_STUDY or not is_single(query, "StudyInstanceUID"), "study")
+    chosen = _if(everything or wanted & _OF_STUDY or not is_single(query, "StudyInstanceUID"), "study")
     if query.level is Level.SERIES:
         chosen |= {"series"} | _if(everything or wanted & EXTRA_TAGS[Level.SERIES], "series extra")
         return chosen | _if(everything or wanted & _OF_STUDY_EXTRA, "study extra")
-    chosen |= {"image", "series uid"}
+    chosen |= {"image"}
     named = is_single(query, "SeriesInstanceUID")
     chosen |= _if(everything or wanted & SUMMARY_TAGS[Level.SERIES] or not named, "series")
     known = _OF_STUDY | SUMMARY_TAGS[Level.SERIES] | SUMMARY_TAGS[Level.IMAGE]

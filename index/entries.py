@@ -85,7 +85,10 @@ def _summarised(*levels: Level) -> tuple[tuple[str, str, bool, bool], ...]:
 _SUMMARISED: Mapping[Level, tuple[tuple[str, str, bool, bool], ...]] = {
     Level.PATIENT: _summarised(Level.PATIENT),
     Level.STUDY: _summarised(Level.PATIENT, Level.STUDY),
-    Level.SERIES: _summarised(Level.SERIES),
+    # A series also tells its study and availability; all instances have one, so it is not stored for each.
+    Level.SERIES: tuple(
+        sorted((*_summarised(Level.SERIES), *((tag, "", True, True) for tag in ("00080056", "0020000D"))))
+    ),
 }
 _EXTRA: Mapping[Level, tuple[str, ...]] = {
     Level.PATIENT: tuple(sorted(EXTRA_TAGS[Level.PATIENT])),

@@ -141,7 +141,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "study_instance_uid", name=op.f("uq_studies_tenant_id_study_instance_uid")),
     )
     op.create_index(
-        "ix_studies_newest", "studies", ["tenant_id", "sort_key", "id", "patient_name", "modalities_in_study"]
+        "ix_studies_newest",
+        "studies",
+        [
+            "tenant_id",
+            "sort_key",
+            "id",
+            "patient_name",
+            "modalities_in_study",
+            "patient_id",
+            "accession_number",
+            "study_description",
+        ],
     )
     op.create_index(op.f("ix_studies_patient_fk"), "studies", ["patient_fk"])
     op.create_index(
