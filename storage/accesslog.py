@@ -50,6 +50,10 @@ class AccessLog:
             event_name = "Import" if origin.via == "import" else _TRANSFERRED
             self._write(event_name, principal, study_instance_uid=study, detail=f"{origin.via} {origin.peer} {status}")
 
+    def restored(self, principal: Principal, study: str) -> None:
+        """A version that had been set aside is current again."""
+        self._write("DICOM Instances Accessed", principal, study_instance_uid=study, detail="restored a version")
+
     def _write(
         self,
         event: str,

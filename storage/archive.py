@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from config import settings
 from index.access import Audit, Permission, Principal, permits
-from index.catalog import Catalog
+from index.catalog import Catalog, SetAside
 from index.errors import PacsError
 from index.query import Query
 from index.records import Answer, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
@@ -59,9 +59,10 @@ class Archive:
         intake = self.intake(principal, incoming, origin)
         try:
             for block in source:
-                intake.write(block)
-        except PacsError:
-            return intake.finish()
+                try:
+                    intake.write(block)
+                except PacsError:
+                    break  # The object is refused; what `finish` says is why. An error of the source is another matter.
         except BaseException:
             intake.abort()
             raise
@@ -140,6 +141,17 @@ class Archive:
         picture = retrieve.picture(self._shelf, principal.scope, key, frame, options)
         self._log.viewed(principal, key.study_instance_uid)
         return picture
+
+    @permits(Permission.ADMINISTER)
+    def set_aside(self, principal: Principal, /, sop_instance_uid: str) -> Sequence[SetAside]:
+        """The versions of an instance that are kept beside the current one, oldest first."""
+        return self._catalog.set_aside(principal.scope, sop_instance_uid)
+
+    @permits(Permission.ADMINISTER)
+    def restore(self, principal: Principal, /, version: SetAside, origin: Origin) -> None:
+        """Make a version that was set aside current; what was current is set aside. Raises NotFound."""
+        self._catalog.restore(principal.scope, version, origin)
+        self._log.restored(principal, version.key.study_instance_uid)
 
 
 class _AuditedIntake:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from index.errors import NotFound, OutOfResources, PacsError
+from storage.folder_syncs import FolderSyncs, folder_of, fsync_folder
 from storage.keys import MISSING, SHORTER, StoredBlob, new_key
 
 _SETTLE_BYTES = 16 * 1024**2
@@ -34,15 +35,6 @@ def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
 
 
 _sync_file_range = _find_sync_file_range()
-
-
-def fsync_folder(folder: str) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class FolderStore:
@@ -116,7 +108,7 @@ class FileWriter:
 
     __slots__ = ("_fd", "_path", "_settled", "_size", "_syncs")
 
-    def __init__(self, path: str, syncs: "FolderSyncs") -> None:
+    def __init__(self, path: str, syncs: FolderSyncs) -> None:
         """The file itself is made by the first write, so an object refused at once never touches the disk."""
         self._path = path
         self._syncs = syncs
@@ -152,7 +144,7 @@ class FileWriter:
         try:
             return os.open(self._path, _CREATE_FLAGS, 0o640)
         except FileNotFoundError:
-            Path(_parent(self._path)).mkdir(mode=0o750, parents=True, exist_ok=True)
+            Path(folder_of(self._path)).mkdir(mode=0o750, parents=True, exist_ok=True)
             return os.open(self._path, _CREATE_FLAGS, 0o640)
 
     def view(self) -> memoryview:
@@ -171,7 +163,7 @@ class FileWriter:
             self._fd = self._create()
         os.fdatasync(self._fd)
         self._close()
-        self._syncs.sync(_parent(self._path))
+        self._syncs.sync(folder_of(self._path))
 
     def abort(self) -> None:
         """Remove the file if there is one."""
@@ -182,84 +174,6 @@ class FileWriter:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
-
-
-class FolderSyncs:
-    """Makes names of new files durable, with as few fsyncs as there can be."""
-
-    def __init__(self, root: str, fsync: Callable[[str], None] = fsync_folder) -> None:
-        """`root` and everything below it may be new; what is above it is taken as durable."""
-        self._fsync_folder = fsync
-        self._lock = threading.Lock()
-        self._groups: dict[str, _Group] = {}
-        self._durable = {_parent(root)}
-
-    def sync(self, folder: str) -> None:
-        """Returns when all names that are in `folder` now would survive a power cut."""
-        with self._lock:
-            group = self._groups.setdefault(folder, _Group(self._lock))
-            group.asked += 1
-            mine = group.asked
-            while group.running and group.done < mine:
-                group.changed.wait()
-            if group.done >= mine:
-                group.check(mine)
-                return
-            group.running = True
-            covered = group.asked
-        failure: OSError | None = None
-        try:
-            self._fsync(folder)
-        except OSError as error:
-            failure = error
-        with self._lock:
-            group.finish(covered, failure)
-            if group.asked == covered:
-                del self._groups[folder]
-        if failure:
-            raise failure
-
-    def _fsync(self, folder: str) -> None:
-        """Sync a folder and, once in the life of this process, its own name in the folders above it."""
-        self._fsync_folder(folder)
-        while folder not in self._durable:
-            parent = _parent(folder)
-            self._fsync_folder(parent)
-            with self._lock:
-                self._durable.add(folder)
-            folder = parent
-
-
-class _Group:
-    """Threads that wait for one folder. Guarded by the lock of its owner."""
-
-    __slots__ = ("asked", "changed", "done", "failure", "failures_from", "running")
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self.asked = 0
-        self.done = 0
-        self.running = False
-        self.changed = threading.Condition(lock)
-        self.failure: OSError | None = None
-        self.failures_from = 0
-
-    def finish(self, covered: int, failure: OSError | None) -> None:
-        """A sync of everything asked for up to `covered` has ended."""
-        if failure:
-            self.failure = failure
-            self.failures_from = self.done + 1
-        self.done = covered
-        self.running = False
-        self.changed.notify_all()
-
-    def check(self, mine: int) -> None:
-        """After a failed fsync the kernel reports success although nothing was written: so all who shared it fail."""
-        if self.failure and mine >= self.failures_from:
-            raise OSError(self.failure.errno, self.failure.strerror)
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0] or "/"
 
 
 class _File:

@@ -80,6 +80,7 @@ class ObjectIntake:
             except Exception as error:  # Whatever it is, nothing may stay behind.
                 self._fail(error)
             else:
+                self._sink = None  # From here on the object belongs to its row: nothing here may remove it.
                 return self._index(record, scanned.warnings)
         assert self._failure is not None
         return self._refusal(self._failure.reason())

@@ -12,7 +12,7 @@ import pytest
 from config import settings
 from index.errors import OutOfResources
 from storage.blobs import open_store
-from storage.folder import FolderSyncs
+from storage.folder_syncs import FolderSyncs
 
 WRITE_ONE = """
 import sys

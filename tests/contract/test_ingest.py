@@ -3,12 +3,15 @@
 import hashlib
 import resource
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, generate_uid
 
 from config import settings
-from index.errors import NotFound, PacsError
+from index.access import Permission
+from index.errors import CannotUnderstand, NotFound, NotPermitted, PacsError
 from index.query import Query
 from index.reasons import Code
 from index.records import InstanceKey, Level, Origin, StoreStatus
@@ -264,3 +267,42 @@ def test_a_full_disk_is_out_of_resources_and_leaves_nothing(house: House) -> Non
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert house.store(large).status is StoreStatus.STORED
+
+
+def test_an_error_of_the_source_is_not_taken_for_the_end_of_the_object(house: House) -> None:
+    file = as_file(a_dataset())
+
+    def broken() -> Iterator[bytes]:
+        yield file
+        raise CannotUnderstand("the zip file is damaged")
+
+    with pytest.raises(CannotUnderstand, match="zip"):
+        house.store(broken())
+    assert house.keys() == []
+
+
+def test_abort_after_finish_removes_nothing(house: House) -> None:
+    file = as_file(a_dataset())
+    intake = house.archive.intake(house.principal, Incoming(), Origin("import", "", "tester"))
+    intake.write(file)
+    outcome = intake.finish()
+    intake.abort()
+    assert split(house.file(outcome)) == split(file)
+
+
+def test_a_restored_version_is_what_leaves(make_house: MakeHouse) -> None:
+    house = make_house(rules=settings.Archive(duplicates="replace"))
+    ds = a_dataset()
+    old = as_file(ds)
+    house.store(old)
+    ds.PixelData = bytes(512)
+    outcome = house.store(as_file(ds))
+    administrator = replace(house.principal, permissions=frozenset(Permission))
+    (aside,) = house.archive.set_aside(administrator, ds.SOPInstanceUID)
+    house.archive.restore(administrator, aside, Origin("import", "", "tester"))
+    assert split(house.file(outcome)) == split(old)
+    (aside,) = house.archive.set_aside(administrator, ds.SOPInstanceUID)
+    house.archive.restore(administrator, aside, Origin("import", "", "tester"))
+    assert split(house.file(outcome)) == split(as_file(ds))
+    with pytest.raises(NotPermitted):
+        house.archive.set_aside(house.principal, ds.SOPInstanceUID)
