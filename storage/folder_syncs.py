@@ -4,6 +4,7 @@ A file that was synced is not there after a power cut unless its name was too, a
 Many threads that wait for the same folder share one fsync; folders above are synced once in the life of a process.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -46,16 +47,16 @@ class FolderSyncs:
                 return
             group.running = True
             covered = group.asked
-        failure: OSError | None = None
+        failure: BaseException | None = None
         try:
             self._fsync(folder)
-        except OSError as error:
+        except BaseException as error:  # Whatever it is, those who wait must not wait for ever.
             failure = error
         with self._lock:
             group.finish(covered, failure)
             if group.asked == covered:
                 del self._groups[folder]
-        if failure:
+        if failure is not None:
             raise failure
 
     def _fsync(self, folder: str) -> None:
@@ -79,12 +80,12 @@ class _Group:
         self.done = 0
         self.running = False
         self.changed = threading.Condition(lock)
-        self.failure: OSError | None = None
+        self.failure: BaseException | None = None
         self.failures_from = 0
 
-    def finish(self, covered: int, failure: OSError | None) -> None:
+    def finish(self, covered: int, failure: BaseException | None) -> None:
         """A sync of everything asked for up to `covered` has ended."""
-        if failure:
+        if failure is not None:
             self.failure = failure
             self.failures_from = self.done + 1
         self.done = covered
@@ -93,5 +94,5 @@ class _Group:
 
     def check(self, mine: int) -> None:
         """After a failed fsync the kernel reports success although nothing was written: so all who shared it fail."""
-        if self.failure and mine >= self.failures_from:
-            raise OSError(self.failure.errno, self.failure.strerror)
+        if self.failure is not None and mine >= self.failures_from:
+            raise OSError(errno.EIO, "The folder could not be synced") from self.failure

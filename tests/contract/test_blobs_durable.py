@@ -88,13 +88,38 @@ def test_threads_that_wait_for_one_folder_share_a_sync(tmp_path: Path) -> None:
     assert calls.count(str(tmp_path)) == 2, "one that was under way, and one for the nineteen that came later"
 
 
-def test_all_who_shared_a_failed_sync_fail(tmp_path: Path) -> None:
-    syncs = FolderSyncs(str(tmp_path))
-    for _ in range(2):
-        with pytest.raises(FileNotFoundError):
-            syncs.sync(str(tmp_path / "gone"))
+def test_all_who_shared_a_failed_sync_fail_and_the_next_one_works(tmp_path: Path) -> None:
+    running, go, failures = threading.Event(), threading.Event(), []
+
+    def failing(folder: str) -> None:
+        running.set()
+        go.wait(30)
+        raise OSError(5, "Input/output error")
+
+    syncs = FolderSyncs(str(tmp_path), fsync=failing)
+
+    def sync() -> None:
+        try:
+            syncs.sync(str(tmp_path))
+        except OSError as error:
+            failures.append(error.errno)
+
+    threads = [threading.Thread(target=sync) for _ in range(10)]
+    threads[0].start()
+    running.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    while not all(is_waiting(thread) for thread in threads):
+        time.sleep(0.01)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert failures == [5] * 10
+    real = FolderSyncs(str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        real.sync(str(tmp_path / "gone"))
     (tmp_path / "gone").mkdir()
-    syncs.sync(str(tmp_path / "gone"))
+    real.sync(str(tmp_path / "gone"))
 
 
 def test_a_nearly_full_disk_refuses_before_anything_is_written(tmp_path: Path) -> None:
