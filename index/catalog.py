@@ -184,8 +184,8 @@ class Catalog:
             page = ids[start : start + _PAGE]
             rows = self._database.rows(statement, {"parents": self._database.list_value(page)})
             place = {number: position for position, number in enumerate(page)}
-            rows.sort(key=lambda row, place=place: place[row[0]])
-            found.extend(self._stored(row[1:]) for row in rows if _is_visible(scope, row[1]))
+            in_order = sorted((place[row[0]], number) for number, row in enumerate(rows) if _is_visible(scope, row[1]))
+            found.extend(self._stored(rows[number][1:]) for _, number in in_order)
         return found
 
     def _below(self, what: str, scope: Scope, uids: tuple[str, str | None, str | None]) -> list[Any]:

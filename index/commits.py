@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from index.errors import OutOfResources
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -80,8 +82,10 @@ class GroupCommit(Generic[T, R]):
         try:
             results = self._apply([ticket.item for ticket in batch])
         except Exception as exc:
-            if len(batch) == 1:
-                batch[0].error = exc
+            # Without room or a server each of them alone would fail as well, one time-out after the other.
+            if len(batch) == 1 or isinstance(exc, OutOfResources):
+                for ticket in batch:
+                    ticket.error = exc
                 return
             for ticket in batch:
                 self._serve([ticket])

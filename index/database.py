@@ -40,6 +40,8 @@ _SQLITE_BUSY_SECONDS = 30.0
 _SQLITE_STEPS_BETWEEN_CLOCK_READS = 20_000
 _WRITE_TIMEOUT_SECONDS = 60.0
 
+_INHERITED: list[object] = []
+
 
 class Conflicting(PacsError):
     """Another process wrote the same at the same time; the transaction may be run again."""
@@ -66,10 +68,10 @@ class Database:
         self._url = make_url(database.url)
         self._driver = _Sqlite(self._url, database) if is_sqlite(self._url) else _Postgresql(self._url, database)
         self._size = max(1, database.pool_size)
-        self._forget()
-        _forget_after_fork(self)
+        self._start()
+        _start_again_after_fork(self)
 
-    def _forget(self) -> None:
+    def _start(self) -> None:
         self._idle: list[Connection] = []
         self._room = threading.Semaphore(self._size)
         self._writing = threading.Lock()
@@ -85,14 +87,23 @@ class Database:
         """All rows of a query, as tuples. The hot path: no context manager, one pool checkout."""
         values = {**statement.values, **params} if statement.values else params
         with self._room:
-            connection = self._idle.pop() if self._idle else self._driver.open_reader()
             try:
-                self._driver.begin_read()
-                found: list[Any] = connection.execute(statement.sql, values).fetchall()
-            except self._driver.errors as exc:
-                _close(connection)
-                raise self._driver.translate(exc) from exc
-            self._idle.append(connection)
+                return self._read(statement.sql, values)
+            except Unreachable:
+                # The server was restarted: every idle connection is as dead as this one.
+                while self._idle:
+                    _close(self._idle.pop())
+                return self._read(statement.sql, values)
+
+    def _read(self, sql: str, values: Params) -> list[Any]:
+        connection = self._idle.pop() if self._idle else self._driver.open_reader()
+        try:
+            self._driver.begin_read()
+            found: list[Any] = connection.execute(sql, values).fetchall()
+        except self._driver.errors as exc:
+            _close(connection)
+            raise self._driver.translate(exc) from exc
+        self._idle.append(connection)
         return found
 
     @contextmanager
@@ -222,15 +233,18 @@ def _close(connection: Connection) -> None:
         pass
 
 
-def _forget_after_fork(database: Database) -> None:
+def _start_again_after_fork(database: Database) -> None:
     reference = weakref.ref(database)
 
-    def forget() -> None:
+    def start_again() -> None:
         alive = reference()
         if alive is not None:
-            alive._forget()
+            # The parent's connections are kept, never used and never closed here: closing would end the parent's
+            # session on the server.
+            _INHERITED.append((alive._idle, alive._writer))
+            alive._start()
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(after_in_child=start_again)
 
 
 class _Sqlite:
@@ -278,7 +292,7 @@ class _Sqlite:
         deadlines = self._deadlines
 
         def late() -> bool:
-            return time.monotonic() > deadlines.until
+            return bool(time.monotonic() > deadlines.until)
 
         connection.set_progress_handler(late, _SQLITE_STEPS_BETWEEN_CLOCK_READS)
         return connection
@@ -322,7 +336,7 @@ class _Sqlite:
 
 class _Postgresql:
     begin = "BEGIN"
-    dialect: Any = PGDialect_psycopg()
+    dialect: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
     insert = staticmethod(postgresql_insert)
     pattern_text = staticmethod(like)
 
