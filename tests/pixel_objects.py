@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from index.layout import NativePixels
 from storage import frames, part10
 from storage.inflate import inflate
 from storage.pixels.description import StoredFrame
+from tests.samples import instance_files
 
 LIMITS = Limits()
 LIMIT_BYTES = LIMITS.decoded_bytes
@@ -69,6 +71,12 @@ def scanned(data: bytes) -> StoredObject:
 def load(path: Path) -> StoredObject:
     """A sample file."""
     return scanned(path.read_bytes())
+
+
+@lru_cache(maxsize=1)
+def image_files() -> list[Path]:
+    """Sample files that have pixels."""
+    return [path for path in instance_files() if load(path).number_of_frames]
 
 
 def with_meta(dataset: bytes, like: StoredObject, transfer_syntax_uid: str) -> bytes:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
@@ -91,13 +92,12 @@ class _Child:
     """One codec process."""
 
     def __init__(self) -> None:
-        environment = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "storage.pixels.codec_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=_environment(),
             start_new_session=True,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -136,6 +136,13 @@ class _Child:
             except OSError:
                 # Something unsent was left for a child that is gone.
                 continue
+
+
+def _environment() -> dict[str, str]:
+    """What Python needs, and none of the server's variables: passwords may stand there."""
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME", "LANG") if name in os.environ}
+    search = os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path)
+    return kept | {"PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _widen(pipe: IO[bytes]) -> None:

@@ -18,18 +18,13 @@ from storage.pixels.decode import DecodedFrame, decode_frame
 from storage.pixels.description import ImageDescription, StoredFrame
 from storage.pixels.encode import encode_frame, native_bytes, photometric_interpretation
 from storage.pixels.recode import recode_frame
-from tests.pixel_objects import LIMIT_BYTES, StoredObject, image, load, quiet, read, scanned, written
-from tests.samples import instance_files, sample, sample_id
+from tests.pixel_objects import LIMIT_BYTES, StoredObject, image, image_files, load, quiet, read, scanned, written
+from tests.samples import sample, sample_id
 
 EXPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 # pydicom has no decoder for 12-bit lossy JPEG and its progressive processes; DCMTK judges those below.
 NOT_FOR_PYDICOM = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (51, 53, 55))
 MOST_FRAMES = 4
-
-
-def images() -> list[Path]:
-    """Sample files that have pixels."""
-    return [path for path in instance_files() if load(path).number_of_frames]
 
 
 def decoded(stored: StoredObject, number: int = 1) -> DecodedFrame:
@@ -42,7 +37,7 @@ def low_bits(samples: np.ndarray, bits: int) -> np.ndarray:
     return samples.astype(np.int64) & ((1 << bits) - 1)
 
 
-@pytest.mark.parametrize("path", images(), ids=sample_id)
+@pytest.mark.parametrize("path", image_files(), ids=sample_id)
 def test_sample_frames_equal_pydicoms(path: Path) -> None:
     stored = load(path)
     if stored.transfer_syntax_uid in NOT_FOR_PYDICOM:

@@ -15,8 +15,8 @@ from pydicom.sequence import Sequence
 
 from index.records import RenderOptions
 from storage.pixels.render import render_frame
-from tests.pixel_objects import LIMIT_BYTES, StoredObject, image, load, read, scanned, written
-from tests.samples import instance_files, sample_id
+from tests.pixel_objects import LIMIT_BYTES, StoredObject, image, image_files, load, read, scanned, written
+from tests.samples import sample_id
 
 PNG = RenderOptions(media_type="image/png")
 Window = tuple[float, float, str]
@@ -168,10 +168,7 @@ def test_segments_are_white() -> None:
     assert picture(scanned(written(ds))).tolist() == [[255] * 4, [0] * 4, [0] * 4, [0] * 4]
 
 
-GREY_SAMPLES = [path for path in instance_files() if load(path).number_of_frames]
-
-
-@pytest.mark.parametrize("path", GREY_SAMPLES, ids=sample_id)
+@pytest.mark.parametrize("path", image_files(), ids=sample_id)
 def test_sample_files_have_the_contrast_that_their_window_says(path: Path) -> None:
     stored = load(path)
     ds = read(stored.data)
