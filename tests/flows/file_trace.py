@@ -69,6 +69,11 @@ class Event:
     """None at the start of a sync."""
     place: str = ""
 
+    def writes_to(self, name: str) -> bool:
+        """True when the call writes to a file of this name."""
+        found = _DESCRIPTOR.match(self.arguments) if self.call.startswith(("write", "pwrite")) else None
+        return found is not None and PurePosixPath(_text(found["path"])).name == name
+
 
 class CannotModel(Exception):
     """The program did something to the folder that the disk does not understand."""

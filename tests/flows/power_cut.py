@@ -137,9 +137,16 @@ def check_after_cut(recording: Recording, time: float, left: Path) -> int:
 
 
 def moments(recording: Recording, chance: random.Random, count: int) -> list[int]:
-    """Moments of the whole life of the server: its first start, its work, its end."""
+    """Moments of the whole life of the server: its first start, its work, amid a checkpoint of the index, its end."""
     times = [event.time for event in recording.events]
     first = bisect.bisect_left(times, min(recording.ledger.times.values()))
     last = bisect.bisect_right(times, max(recording.ledger.times.values()))
     working = [chance.randint(first, last) for _ in range(count)]
+    amid = [number for number in checkpoints(recording) if first < number < last]
+    working += chance.sample(amid, min(2, len(amid)))
     return sorted({chance.randrange(first), *working, chance.randint(last, len(times)), len(times)})
+
+
+def checkpoints(recording: Recording) -> list[int]:
+    """The events that write to the main file of the index: SQLite does so only when it empties its log."""
+    return [number for number, event in enumerate(recording.events) if event.writes_to("index.sqlite")]
