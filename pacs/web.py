@@ -39,16 +39,15 @@ SECURITY_HEADERS = (
 
 
 def application(archive: Archive, settings: Settings) -> ASGIApp:
-    """The whole ASGI application."""
-    app = Starlette(
-        routes=[
-            Route("/healthz", _healthy),
-            Mount("/dicomweb", routes=routes(archive, settings)),
-            *portal.routes(settings),
-        ]
-    )
+    """The whole ASGI application: the gate, and behind it everything else."""
     names = [settings.web.host] if is_loopback(settings.web.host) else None
-    return Gate(app, identify=_identify(settings), host_names=names)
+    return Gate(pages(archive, settings), identify=_identify(settings), host_names=names)
+
+
+def pages(archive: Archive, settings: Settings) -> Starlette:
+    """All routes. Never to be served without the gate."""
+    dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
+    return Starlette(routes=[dicomweb, Route("/healthz", _healthy), *portal.routes(settings)])
 
 
 def _identify(settings: Settings) -> Identify:

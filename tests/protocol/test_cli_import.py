@@ -168,7 +168,7 @@ def test_media_with_a_dicomdir(tmp_path: Path, slices: Path) -> None:
     assert stored_uids(tmp_path) == uids_of(*files)
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.filterwarnings("ignore:.*value.*for VR CS")
 def test_dicomdir_leads_nowhere_else(tmp_path: Path, slices: Path) -> None:
     files = sorted((slices / "head_phantom").iterdir())
     make_media(tmp_path / "cd", files[:4])
