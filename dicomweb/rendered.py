@@ -91,7 +91,10 @@ def _picture(call: Call, instance: StoredInstance, number: int, options: RenderO
     return call.archive.render(call.principal, instance.key, number, options)
 
 
-async def _reply(call: Call, instance: StoredInstance, number: int, options: RenderOptions, growing: bool) -> Reply:
+async def picture_reply(
+    call: Call, instance: StoredInstance, number: int, options: RenderOptions, *, growing: bool = False
+) -> Reply:
+    """The answer with one frame as a picture."""
     tag = entity_tag((instance,), number, options)
     caching = growing_headers(tag) if growing else instance_headers(call, tag)
     picture = await call.run(_picture, call, instance, number, options, tag)
@@ -107,12 +110,12 @@ async def _render(call: Call, number: int | None, *, thumbnail: bool) -> Reply |
         call.choices(DOCUMENT)
         return await call.run(_document, call, instance)
     options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=thumbnail)
-    frames = _number_of_frames(instance)
+    frames = number_of_frames(instance)
     # The thumbnail of what has no pixels is a neutral picture: viewers ask for key objects and reports too.
     if (number or 1) > frames and not (thumbnail and frames == 0):
         raise NotFound("The instance has no such frame")
     chosen = number or (_middle_frame(instance) if thumbnail else 1)
-    return await _reply(call, instance, chosen, options, growing=False)
+    return await picture_reply(call, instance, chosen, options)
 
 
 def _image_choice(call: Call) -> Choice:
@@ -139,12 +142,13 @@ def _open_document(call: Call, instance: StoredInstance) -> OpenObject:
     return OpenObject(instance, instance.transfer_syntax_uid, len(document), iter((document,)))
 
 
-def _number_of_frames(instance: StoredInstance) -> int:
+def number_of_frames(instance: StoredInstance) -> int:
+    """How many frames an instance has; 0 when it is no image."""
     return instance.layout.pixels.number_of_frames if instance.layout.pixels else 0
 
 
 def _middle_frame(instance: StoredInstance) -> int:
-    return (_number_of_frames(instance) + 1) // 2 or 1
+    return (number_of_frames(instance) + 1) // 2 or 1
 
 
 async def render_instance(call: Call) -> Reply | StreamReply:
@@ -176,7 +180,7 @@ def _one_frame(call: Call) -> int:
 
 def representative(instances: Sequence[StoredInstance]) -> StoredInstance:
     """The instance that shows best what there is: the middle image of the first series that has images."""
-    images = [instance for instance in instances if _number_of_frames(instance)]
+    images = [instance for instance in instances if number_of_frames(instance)]
     if not images:
         return instances[0]
     first = images[0].key.series_instance_uid
@@ -187,7 +191,7 @@ def representative(instances: Sequence[StoredInstance]) -> StoredInstance:
 async def _group_thumbnail(call: Call, uids: tuple[str, ...]) -> Reply:
     options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=True)
     chosen = representative(await call.run(call.archive.instances, call.principal, *uids))
-    return await _reply(call, chosen, _middle_frame(chosen), options, growing=True)
+    return await picture_reply(call, chosen, _middle_frame(chosen), options, growing=True)
 
 
 async def series_thumbnail(call: Call) -> Reply:

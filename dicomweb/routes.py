@@ -8,7 +8,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
-from dicomweb import frames, qido, rendered, stow, wado
+from dicomweb import frames, qido, rendered, stow, wado, wado_uri
 from dicomweb.edge import Call, Endpoint, Handler, Web
 from dicomweb.replies import Reply
 from dicomweb.threads import Threads
@@ -41,6 +41,7 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/series", {"GET": qido.search_series}),
     ("/instances", {"GET": qido.search_instances}),
     ("/series/{series}/instances", {"GET": qido.search_instances_of_any_series}),
+    ("/wado", {"GET": wado_uri.retrieve}),
 )
 
 

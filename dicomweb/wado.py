@@ -90,7 +90,8 @@ def _message_bytes(parcels: Sequence[_Parcel], boundary: str) -> int | None:
     return total
 
 
-def _retrieve(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
+def open_objects(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
+    """The answer with all objects below a study, series or instance. Blocks."""
     choice, parcels = _pack_all(call, uids, choices)
     tag = entity_tag(
         (parcel.instance for parcel in parcels), choice.packaging, [p.transfer_syntax_uid for p in parcels]
@@ -110,18 +111,18 @@ def _retrieve(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> R
 
 async def retrieve_study(call: Call) -> Reply | StreamReply:
     """All instances of a study."""
-    return await call.run(_retrieve, call, (call.uid("study"),), call.choices(OBJECTS))
+    return await call.run(open_objects, call, (call.uid("study"),), call.choices(OBJECTS))
 
 
 async def retrieve_series(call: Call) -> Reply | StreamReply:
     """All instances of a series."""
-    return await call.run(_retrieve, call, (call.uid("study"), call.uid("series")), call.choices(OBJECTS))
+    return await call.run(open_objects, call, (call.uid("study"), call.uid("series")), call.choices(OBJECTS))
 
 
 async def retrieve_instance(call: Call) -> Reply | StreamReply:
     """One instance, in one part or as it is."""
     return await call.run(
-        _retrieve, call, (call.uid("study"), call.uid("series"), call.uid("instance")), call.choices(OBJECT)
+        open_objects, call, (call.uid("study"), call.uid("series"), call.uid("instance")), call.choices(OBJECT)
     )
 
 

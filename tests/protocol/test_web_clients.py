@@ -1,6 +1,7 @@
 """Programs people use: dicomweb-client in its plainest calls, and many requests at once on few connections."""
 
 import concurrent.futures
+import contextlib
 import io
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
+import requests
 from dicomweb_client.api import DICOMwebClient
 from PIL import Image
 from pydicom.uid import generate_uid
@@ -16,6 +18,13 @@ from pydicom.uid import generate_uid
 from tests.conftest import Server
 from tests.protocol.web import ANY_SYNTAX, path_of, stow, write
 from tests.samples import sample
+
+
+@contextlib.contextmanager
+def connected(server: Server) -> Iterator[DICOMwebClient]:
+    """A dicomweb-client whose connections are closed at the end."""
+    with requests.Session() as session:
+        yield DICOMwebClient(server.dicomweb_url, session=session)
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +37,15 @@ def images(server: Server) -> list[pydicom.Dataset]:
         ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.PatientID = study, series, f"client-{study[-8:]}"
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         found.append(ds)
-    DICOMwebClient(server.dicomweb_url).store_instances(found)
+    with connected(server) as client:
+        client.store_instances(found)
     return found
 
 
 @pytest.fixture
-def client(server: Server) -> DICOMwebClient:
-    return DICOMwebClient(server.dicomweb_url)
+def client(server: Server) -> Iterator[DICOMwebClient]:
+    with connected(server) as made:
+        yield made
 
 
 def test_search(client: DICOMwebClient, images: list[pydicom.Dataset]) -> None:
