@@ -136,6 +136,28 @@ def test_no_table_frames_are_told_apart_by_their_start() -> None:
     assert frames_of(data, scan(data)) == FRAMES
 
 
+def test_marks_count_more_than_number_of_frames() -> None:
+    data = image(encapsulate(FRAMES, has_bot=False), NumberOfFrames=3)
+    scanned = scan(data)
+    assert frames_of(data, scanned) == FRAMES
+    assert scanned.warnings
+
+
+def test_good_table_of_another_number_of_frames() -> None:
+    frames = [bytes([number]) * 30 for number in range(1, 4)]
+    data = image(encapsulate(frames, fragments_per_frame=2), NumberOfFrames=5)
+    scanned = scan(data)
+    assert frames_of(data, scanned) == frames
+    assert scanned.warnings
+
+
+def test_many_frames_in_a_packed_layout() -> None:
+    data = image(encapsulate(FRAMES * 40, fragments_per_frame=2), NumberOfFrames=200)
+    layout = scan(data).layout
+    assert frames_of(data, scan(data)) == FRAMES * 40
+    assert unpack(pack(layout)) == layout
+
+
 def test_no_table_and_no_marks() -> None:
     frames = [bytes([number]) * 30 for number in range(1, 4)]
     data = image(encapsulate(frames, fragments_per_frame=2, has_bot=False), NumberOfFrames=3)
