@@ -33,7 +33,7 @@ class NativePixels:
 
 @dataclass(frozen=True, slots=True)
 class EncapsulatedPixels:
-    """Compressed frames as fragments (PS3.5 A.4). Frame n is the fragments first_fragment[n-1] to first_fragment[n] - 1."""
+    """Compressed frames as fragments (PS3.5 A.4). Frame n has fragments first_fragment[n-1] to first_fragment[n] - 1."""
 
     fragment_offsets: Sequence[int]
     fragment_lengths: Sequence[int]
@@ -58,7 +58,7 @@ class ObjectLayout:
     bulk: Mapping[str, ByteRange] = field(default_factory=lambda: _EMPTY)
     """Bulk data by path: `00420011`, in sequences `54000100/1/54001010` (items from 1)."""
     deflated: bool = False
-    """True: the data set is deflated and no offset but the first is valid in the object; they count in the inflated data set."""
+    """True: the data set is deflated; all offsets but the first count in the inflated data set, not in the object."""
 
 
 _COMPRESSOR_LEVEL = 1

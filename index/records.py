@@ -44,7 +44,7 @@ class InstanceRecord:
     size_bytes: int
     """Size of the whole object, meta group included."""
     sha256: bytes
-    """Digest of the data set as received, without preamble and meta group: equal bytes by any protocol are equal here."""
+    """Digest of the data set as received, without preamble and meta group: the same by whatever protocol it came."""
 
 
 @dataclass(frozen=True, slots=True)
