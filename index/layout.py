@@ -33,7 +33,7 @@ class NativePixels:
 
 @dataclass(frozen=True, slots=True)
 class EncapsulatedPixels:
-    """Compressed frames as fragments (PS3.5 A.4). Frame n has fragments first_fragment[n-1] to first_fragment[n] - 1."""
+    """Compressed frames (PS3.5 A.4): frame n is the fragments first_fragment[n-1] to first_fragment[n] - 1."""
 
     fragment_offsets: Sequence[int]
     fragment_lengths: Sequence[int]
