@@ -135,6 +135,8 @@ def _decode_with_pillow(data: bytes, description: ImageDescription, found: CodeS
     """
     from PIL import Image
 
+    # Sizes were checked against the data set and our own limit; Pillow's would refuse large slides.
+    Image.MAX_IMAGE_PIXELS = None
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         if found.samples_per_pixel == 3 and found.is_rgb is None and description.photometric_interpretation == "RGB":
             image.draft("YCbCr", image.size)

@@ -48,7 +48,7 @@ def decode_frame(frame: StoredFrame, description: ImageDescription, *, limit_byt
     found = codecs.inspect(frame.data, description, syntax.uid)
     decode = isolation.decode if codecs.is_fragile(found, syntax.uid) else codecs.decode
     decoded, photometric = decode(frame.data, description, syntax.uid)
-    return DecodedFrame(_fit(decoded, description), photometric)
+    return DecodedFrame(_fit(decoded, description), _at_full_resolution(photometric))
 
 
 def thin_out(frame: DecodedFrame, stride: int) -> DecodedFrame:
@@ -77,8 +77,13 @@ def _native(data: bytes, description: ImageDescription, *, little_endian: bool) 
     stored = sample_type(description).newbyteorder("<" if little_endian else ">")
     flat = np.frombuffer(data, stored, needed // description.sample_bytes).astype(sample_type(description), copy=False)
     if description.subsampled:
-        return DecodedFrame(_repeat_chrominance(flat, description), photometric.replace("_422", ""))
+        return DecodedFrame(_repeat_chrominance(flat, description), _at_full_resolution(photometric))
     return DecodedFrame(_shape(flat, description, planar=description.planar_configuration == 1), photometric)
+
+
+def _at_full_resolution(photometric: str) -> str:
+    """The name of a colour space when every pixel has its own chrominance."""
+    return photometric.removesuffix("_422").removesuffix("_420")
 
 
 def _swap_pairs(data: bytes, needed: int) -> bytes:

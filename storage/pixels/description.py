@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -117,22 +118,24 @@ def values(dataset: DicomJson, tag: str) -> list[Any]:
 
 
 def numbers(dataset: DicomJson, tag: str) -> list[float]:
-    """The values of an attribute as numbers; those that are none are left out."""
+    """The values of an attribute as finite numbers; those that are none are left out."""
     return list(_numbers(values(dataset, tag)))
 
 
 def _numbers(found: list[Any]) -> Iterator[float]:
     for value in found:
         try:
-            yield float(value)
-        except (TypeError, ValueError):
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
             continue
+        if math.isfinite(number):
+            yield number
 
 
 def integer(dataset: DicomJson, tag: str, default: int) -> int:
     """The first value of an attribute as an integer."""
     found = numbers(dataset, tag)
-    return int(found[0]) if found and found[0] == found[0] and abs(found[0]) < 2**53 else default
+    return int(found[0]) if found and abs(found[0]) < 2**53 else default
 
 
 def text(dataset: DicomJson, tag: str) -> str:

@@ -78,7 +78,15 @@ def chain_of(frame: StoredFrame, description: ImageDescription, window: Window |
 
 
 def render(samples: Samples, chain: Chain) -> Bytes:
-    """(rows, columns) stored values -> (rows, columns) grey."""
+    """(rows, columns) stored values -> (rows, columns) grey.
+
+    Absurd attributes may overflow on the way, which is no reason to show nothing.
+    """
+    with np.errstate(all="ignore"):
+        return _render(samples, chain)
+
+
+def _render(samples: Samples, chain: Chain) -> Bytes:
     if samples.dtype.kind == "f" or samples.dtype.itemsize > 2:
         return _render_directly(samples, chain)
     patterns = samples.view(f"u{samples.dtype.itemsize}")
@@ -154,7 +162,8 @@ def _table(chain: Chain) -> Bytes:
 def _stored_values(chain: Chain) -> npt.NDArray[np.int64]:
     """The number that each bit pattern of Bits Allocated stands for (PS3.5 8.1.1)."""
     patterns = np.arange(1 << max(8, chain.bits_allocated), dtype=np.int64)
-    values = patterns >> max(0, chain.high_bit + 1 - chain.bits_stored)
+    spare = chain.bits_allocated - chain.bits_stored
+    values = patterns >> max(0, min(spare, chain.high_bit + 1 - chain.bits_stored))
     values &= (1 << chain.bits_stored) - 1
     if chain.signed:
         sign = 1 << (chain.bits_stored - 1)
@@ -169,13 +178,15 @@ def _modality_values(stored: npt.NDArray[np.int64] | Floats, chain: Chain) -> Fl
 
 
 def _grey(values: Floats, chain: Chain) -> Bytes:
+    share = np.nan_to_num(_share(values, chain))
+    return np.rint((1.0 - share if chain.inverse else share) * 255.0).astype(np.uint8)
+
+
+def _share(values: Floats, chain: Chain) -> Floats:
+    """0 for black to 1 for white, before the polarity."""
     if chain.voi is not None:
-        share = chain.voi.apply(values) / chain.voi.largest
-    else:
-        share = apply_window(values, chain.window or (0.5, 1.0, "LINEAR_EXACT"))
-    if chain.inverse:
-        share = 1.0 - share
-    return np.rint(share * 255.0).astype(np.uint8)
+        return chain.voi.apply(values) / chain.voi.largest
+    return apply_window(values, chain.window or (0.5, 1.0, "LINEAR_EXACT"))
 
 
 def _full_range(patterns: Samples, chain: Chain) -> Window:

@@ -25,7 +25,7 @@ class LookUpTable:
 
     def apply(self, stored: npt.NDArray[Any]) -> Entries:
         """The entry of each value; those outside the table take its first or last one."""
-        places = np.clip(np.rint(stored).astype(np.int64) - self.first, 0, self.entries.size - 1)
+        places = np.clip(np.rint(stored) - self.first, 0, self.entries.size - 1).astype(np.int64)
         found: Entries = self.entries.take(places)
         return found
 

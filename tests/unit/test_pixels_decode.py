@@ -225,6 +225,19 @@ def test_what_we_compress_pydicom_and_we_decode_to_the_same_values(uid: str, cas
     assert np.array_equal(theirs, pixels)
 
 
+def test_compressed_chrominance_is_at_full_resolution_whatever_the_data_set_says() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (1, 40, 40, 3)).astype("u1")
+    ds = image(pixels, PhotometricInterpretation="YBR_FULL")
+    dataset = scanned(written(ds)).scanned.dataset
+    description = ImageDescription.from_json(dataset)
+    encoded = encode_frame(DecodedFrame(pixels[0], "YBR_FULL"), description, "1.2.840.10008.1.2.4.80")
+    mislabelled = dataset | {"00280004": {"vr": "CS", "Value": ["YBR_FULL_422"]}}
+    frame = StoredFrame(encoded, mislabelled, "1.2.840.10008.1.2.4.80")
+    found = decode_frame(frame, ImageDescription.from_json(mislabelled), limit_bytes=LIMIT_BYTES)
+    assert found.photometric_interpretation == "YBR_FULL"
+    assert np.array_equal(found.samples, pixels[0])
+
+
 def test_pixels_that_a_syntax_cannot_hold_are_refused() -> None:
     def refused(pixels: np.ndarray, uid: str, **attributes: object) -> None:
         stored = scanned(written(image(pixels[np.newaxis], **attributes)))

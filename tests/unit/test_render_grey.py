@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,16 @@ def test_large_and_floating_values_are_rendered_directly() -> None:
     del ds.PixelData, ds.BitsStored, ds.HighBit, ds.PixelRepresentation
     ds.FloatPixelData = np.array([[np.nan, -1.0], [0.0, 1.0]], "<f4").tobytes()
     assert picture(scanned(written(ds))).tolist() == [[0, 0], [128, 255]]
+
+
+@pytest.mark.parametrize("attribute", ["00281052", "00281053", "00281050", "00281051", "00280120"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1e308", 1e308, 1e-308, 0, "", "x", None, [1], 10**400])
+def test_absurd_numbers_still_give_a_picture(attribute: str, value: object) -> None:
+    stored = scanned(written(ramp(WindowCenter=100, WindowWidth=50, RescaleSlope=2, RescaleIntercept=-1)))
+    frame = stored.frame(1)
+    broken = replace(frame, dataset=frame.dataset | {attribute: {"vr": "DS", "Value": [value]}})
+    found = np.asarray(Image.open(io.BytesIO(render_frame(broken, PNG, limit_bytes=LIMIT_BYTES))))
+    assert found.shape == (16, 16)
 
 
 def test_segments_are_white() -> None:
