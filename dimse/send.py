@@ -6,17 +6,17 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from config.settings import Dimse, Peer
+from config.settings import Dimse, Limits, Peer
 from dimse import commands, negotiation, tls
 from dimse.commands import Command, Field
 from dimse.connection import Buffer, BufferPool, Connection, ConnectionLost, UpperLayerError
 from dimse.upper_layer import Association, Context, ProtocolViolation, Timeouts
 from index.errors import CannotUnderstand
-from storage.part10 import FileMeta, MetaReader
+from storage.part10 import FileMeta, MetaReader, scan
 from storage.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,6 @@ class Sent:
 class _File:
     path: Path
     meta: FileMeta
-    problem: str = field(default="")
 
 
 def send(paths: Iterable[Path], peer: Peer, *, calling: str, settings: Dimse) -> Iterator[Sent]:
@@ -227,11 +226,30 @@ def _batches(paths: Iterable[Path]) -> Iterator[list[_File | Sent]]:
 
 
 def _read_meta(path: Path) -> FileMeta:
-    """The meta group of a Part 10 file. Raises OSError or CannotUnderstand."""
+    """The head of a Part 10 file. Raises OSError or CannotUnderstand."""
     reader = MetaReader()
     with path.open("rb") as stream:
         while block := stream.read(_HEAD_BYTES):
             meta = reader.feed(block)
             if meta is not None:
-                return meta
+                return _as_the_data_set_says(path, meta)
     raise CannotUnderstand("This is no DICOM file")
+
+
+def _as_the_data_set_says(path: Path, meta: FileMeta) -> FileMeta:
+    """A request must name the UIDs of its data set, and those of the meta group may be missing or outdated."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        try:
+            scanned = scan(
+                mapped,
+                dataset_offset=meta.length_bytes,
+                transfer_syntax_uid=meta.transfer_syntax_uid,
+                limits=Limits(),
+                bulk_threshold_bytes=_HEAD_BYTES,
+            )
+        except CannotUnderstand:
+            # The peer may be able to read it.
+            if meta.sop_class_uid and meta.sop_instance_uid:
+                return meta
+            raise
+    return replace(meta, sop_class_uid=scanned.sop_class_uid, sop_instance_uid=scanned.key.sop_instance_uid)
