@@ -1,8 +1,8 @@
 """Objects as files in a local folder, durable when `commit` returns.
 
 A file is created under its final name with O_EXCL: no rename is needed, because its name is random and unknown to
-everybody until its row is committed. `commit` makes the content durable (fdatasync) and then the name (fsync of
-the folder, and of the folders above it the first time). Many threads that wait for the same folder share one fsync.
+everybody until its row is committed. `commit` makes the content durable (fdatasync) and the name
+(`storage.folder_syncs`).
 """
 
 import ctypes
@@ -158,12 +158,15 @@ class FileWriter:
             _sync_file_range(self._fd, 0, 0, _SYNC_FILE_RANGE_WRITE)
 
     def commit(self) -> None:
-        """Content first, then the name."""
+        """Content and name at the same time."""
         if self._fd < 0:
             self._fd = self._create()
-        os.fdatasync(self._fd)
+        names = self._syncs.begin(folder_of(self._path))
+        try:
+            os.fdatasync(self._fd)
+        finally:
+            names.wait()
         self._close()
-        self._syncs.sync(folder_of(self._path))
 
     def abort(self) -> None:
         """Remove the file if there is one."""
