@@ -10,7 +10,7 @@ from index.layout import NativePixels, ObjectLayout
 from index.records import DicomJson
 from storage import frames, syntaxes
 from storage.pixels import rewrite
-from storage.pixels.description import ImageDescription, StoredFrame
+from storage.pixels.description import ImageDescription, StoredFrame, integer
 from storage.pixels.rewrite import Element, Encoding
 from storage.syntaxes import TransferSyntax
 from storage.transfer import NATIVE, is_renaming
@@ -18,6 +18,7 @@ from storage.transfer import NATIVE, is_renaming
 _EXTENDED_OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _PHOTOMETRIC_INTERPRETATION = 0x00280004
 _PLANAR_CONFIGURATION = 0x00280006
+_PIXEL_REPRESENTATION = "00280103"
 
 
 def recode_frame(frame: StoredFrame, target_uid: str, *, limit_bytes: int) -> bytes:
@@ -61,7 +62,8 @@ def recode_dataset(
     if layout.pixels is not None and (source.encapsulated or target.encapsulated):
         image = _Image(whole, layout, dataset, stored_uid)
         changes = _other_pixels(image, target_uid, limit_bytes=limits.decoded_bytes)
-    encoded = rewrite.rewrite(view, _encoding(source), _encoding(target), changes=changes)
+    signed = integer(dataset, _PIXEL_REPRESENTATION, 0) == 1
+    encoded = rewrite.rewrite(view, _encoding(source), _encoding(target), changes=changes, signed=signed)
     return rewrite.deflate(encoded) if target.deflated else encoded
 
 

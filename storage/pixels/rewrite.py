@@ -101,13 +101,21 @@ class _Scope:
 
 
 def rewrite(
-    dataset: memoryview, source: Encoding, target: Encoding, *, changes: Mapping[int, Element | None] | None = None
+    dataset: memoryview,
+    source: Encoding,
+    target: Encoding,
+    *,
+    changes: Mapping[int, Element | None] = _NO_CHANGES,
+    signed: bool = False,
 ) -> bytes:
-    """The data set in another encoding, with top-level elements changed or (None) left out. Raises CannotUnderstand."""
+    """The data set in another encoding, with top-level elements changed or (None) left out. Raises CannotUnderstand.
+
+    `signed` is what Pixel Representation of the whole data set says: sequences that need it may stand before it.
+    """
     walk = _Walk(dataset, source, target)
     try:
         explicit = _looks_explicit(dataset, 0) if len(dataset) >= 8 else source.explicit
-        walk.dataset(0, len(dataset), _Scope(explicit), 0, changes or _NO_CHANGES)
+        walk.dataset(0, len(dataset), _Scope(explicit, signed), 0, changes)
     except (struct.error, IndexError) as exc:
         raise CannotUnderstand("The data set ends inside an element") from exc
     return b"".join(walk.parts)

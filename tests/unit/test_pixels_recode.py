@@ -214,7 +214,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "SelectorUVValue": st.integers(0, 2**64 - 1),
     "TextValue": st.text("ABC", max_size=2000),
     "PixelPaddingValue": u16.filter(lambda value: value < 32768),
-    "PixelRepresentation": st.integers(0, 1),
     "ExtendedOffsetTable": st.just(b""),
     "SelectorOBValue": st.binary(max_size=6).map(lambda value: value + b"\0" * (len(value) % 2)),
 }
@@ -230,6 +229,8 @@ def datasets(draw: st.DrawFn, depth: int = 0) -> Dataset:
     ds = Dataset()
     for keyword in draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=8)):
         setattr(ds, keyword, draw(VALUES[keyword]))
+    if not depth:
+        ds.PixelRepresentation = draw(st.integers(0, 1))
     if depth < 3 and draw(st.booleans()):
         ds.ReferencedStudySequence = Sequence(draw(st.lists(datasets(depth + 1), max_size=2)))
         ds["ReferencedStudySequence"].is_undefined_length = draw(st.booleans())
@@ -251,7 +252,8 @@ def test_every_pair_of_encodings_gives_what_pydicom_writes(ds: Dataset) -> None:
     forms = {uid: encoded(ds, uid) for uid in ENCODINGS}
     for source, encoding in ENCODINGS.items():
         for target, wanted in ENCODINGS.items():
-            assert rewrite(memoryview(forms[source]), encoding, wanted) == forms[target]
+            signed = ds.get("PixelRepresentation") == 1
+            assert rewrite(memoryview(forms[source]), encoding, wanted, signed=signed) == forms[target]
 
 
 @given(datasets(), st.data())
