@@ -19,7 +19,6 @@ VERIFICATION: Final = "1.2.840.10008.1.1"
 _NOT_STORED: Final = frozenset(
     {
         # Storage classes of PS3.4 GG.3 whose objects belong to no patient and no study.
-        "1.2.840.10008.5.1.1.27",
         "1.2.840.10008.5.1.4.1.1.200.1",
         "1.2.840.10008.5.1.4.1.1.200.3",
         "1.2.840.10008.5.1.4.1.1.200.7",

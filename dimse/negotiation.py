@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import pydicom.config
 from pynetdicom import _config
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_items import (
@@ -44,10 +45,13 @@ LARGEST_ASSOCIATE_BYTES: Final = 1024**2
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 MOST_CONTEXTS: Final = 128
 
-# Identifiers hold patient data and must not reach a log, and what a peer sends must not fill one.
+# Identifiers hold patient data and must not reach a log, and what a peer sends must not fill one, nor the
+# registry of Python's warnings: both libraries remark on every malformed UID they are shown.
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 _HEAD = struct.Struct(">BxI")
 _DECODE_ERRORS: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, struct.error)
@@ -273,13 +277,14 @@ def _negotiate(proposal: Proposal, policy: Policy, roles: Roles) -> tuple[Any, l
     asked.context_id = proposal.context_id
     asked.abstract_syntax = proposal.abstract_syntax
     asked.transfer_syntax = list(proposal.transfer_syntaxes)
-    syntaxes, scu_too = policy.choose(proposal.abstract_syntax, proposal.transfer_syntaxes)
+    syntaxes, scp_too = policy.choose(proposal.abstract_syntax, proposal.transfer_syntaxes)
     ours = []
     if syntaxes is not None:
         supported = PresentationContext()
         supported.abstract_syntax = proposal.abstract_syntax
         supported.transfer_syntax = list(syntaxes)
-        supported.scu_role, supported.scp_role = scu_too, True
+        # These are the roles of the requestor that we accept (PS3.7 D.3.3.4).
+        supported.scu_role, supported.scp_role = True, scp_too
         ours.append(supported)
     results, answered = negotiate_as_acceptor([asked], ours, dict(roles))
     result = results[0]
