@@ -24,9 +24,9 @@ _MOST_CHARACTERS = 4096
 _MOST_RANGES = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Offer:
-    """A representation that a resource has."""
+    """A representation that a resource has. Compared by identity: tables of offers are keys of a cache."""
 
     media_type: str
     packaging: Packaging = "single"

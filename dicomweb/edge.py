@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from config.settings import Settings
 from dicomweb.accept import Choice, Offer, accept_of, choose
-from dicomweb.errors import BadRequest, MethodNotAllowed, Unauthenticated, error_reply, reply_to
+from dicomweb.errors import BadRequest, ClientGone, MethodNotAllowed, Unauthenticated, error_reply, reply_to
 from dicomweb.replies import Reply, StreamReply
 from dicomweb.threads import Threads
 from index.access import Principal
@@ -115,7 +115,7 @@ class Endpoint:
             if error.http_status >= 500:
                 logger.warning("request failed", extra={"status": error.http_status, "reason": error.detail})
             reply = reply_to(error)
-        except ConnectionError:
+        except ClientGone:
             return
         except Exception:
             logger.exception("unexpected error in a request", extra={"path": scope["path"]})

@@ -38,6 +38,16 @@ class RangeNotSatisfiable(PacsError):
     http_status = 416
 
 
+class RequestTimeout(PacsError):
+    """The rest of the request did not come in time."""
+
+    http_status = 408
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete: nobody waits for an answer."""
+
+
 class UnsupportedMediaType(PacsError):
     """The body has a media type that cannot be stored."""
 

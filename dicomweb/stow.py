@@ -18,10 +18,11 @@ from typing import Final, cast
 from dicomweb.accept import JSON, parse_parameters
 from dicomweb.dicomjson import store_response
 from dicomweb.edge import Call
-from dicomweb.errors import BadRequest, UnsupportedMediaType
+from dicomweb.errors import BadRequest, ClientGone, RequestTimeout, UnsupportedMediaType
 from dicomweb.multipart import Event, Parser, PartBegin, PartData, boundary_of
 from dicomweb.replies import Reply
-from index.errors import CannotUnderstand, PacsError, TooLarge
+from index.access import Permission
+from index.errors import CannotUnderstand, NotPermitted, PacsError, TooLarge
 from index.reasons import Code, Reason
 from index.records import Origin, StoreOutcome, StoreStatus
 from storage.incoming import Incoming, Intake
@@ -36,11 +37,10 @@ _BLOCK_BYTES: Final = 1024**2
 
 _IN_FLIGHT: Final = 4
 
+_SILENCE_SECONDS: Final = 60.0
+"""How long a sender may pause; a part that waits keeps a file open."""
+
 _MEDIA_TYPES: Final = frozenset({"application/dicom", ""})
-
-
-class _Gone(ConnectionError):
-    """The client closed the connection before the body was complete."""
 
 
 @dataclass(slots=True)
@@ -155,16 +155,20 @@ def _refusal(detail: str) -> StoreOutcome:
 
 
 async def _body(call: Call) -> AsyncIterator[bytes]:
-    """The chunks of the request body. Raises _Gone, TooLarge."""
+    """The chunks of the request body. Raises ClientGone, RequestTimeout, TooLarge."""
     limit = call.web.settings.limits.request_bytes
     declared = call.header(b"content-length")
     taken, more = 0, True
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"The body is longer than {limit} bytes (limits.request_bytes)")
     while more:
-        message = await call.receive()
+        try:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                message = await call.receive()
+        except TimeoutError as exc:
+            raise RequestTimeout from exc
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise ClientGone
         chunk, more = message.get("body", b""), message.get("more_body", False)
         taken += len(chunk)
         if taken > limit:
@@ -217,6 +221,9 @@ def _status(outcomes: list[StoreOutcome]) -> int:
 
 async def store(call: Call) -> Reply:
     """Store what the body holds, below any study or below the one that the path names."""
+    if Permission.STORE not in call.principal.permissions:
+        # The door would refuse every instance; this refuses before the body is sent.
+        raise NotPermitted(f"{call.principal.name} may not store")
     call.choices(JSON)
     content_type = call.header(b"content-type")
     _check_parts_type(content_type)
