@@ -25,7 +25,7 @@ def main() -> None:
     with _folders() as (disk, memory):
         bench.disk, bench.memory = disk, memory
         bench.run(studies=options.studies or (1_000 if options.quick else 10_000), large=options.large)
-    text = report.markdown(bench.samples, bench.limits, heading="Medians of alternating rounds (lowest-highest)")
+    text = report.markdown(bench.samples, bench.limits, heading=bench.heading())
     print(f"\n{text}")
     if options.markdown:
         report.replace_result(options.markdown, text)
@@ -78,6 +78,7 @@ class Bench:
     samples: list[Sample] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def run(self, *, studies: int, large: int) -> None:
         """Everything that `only` leaves."""
@@ -95,6 +96,13 @@ class Bench:
                 ours = [name for name in self.names if name != "orthanc"]
                 if large and ours:
                     self._grown_index(sink_port, large, ours, suffix=f" at {large:,}")
+
+    def heading(self) -> str:
+        """What the figures are, and how busy the machine was before."""
+        work = "" if self.scale == 1.0 else f", {self.scale:.0%} of the work"
+        return (
+            f"Medians of {self.rounds} alternating rounds (lowest-highest){work}, load {self.load:.1f} before the start"
+        )
 
     def _chosen(self, workloads: Sequence[Workload]) -> list[Workload]:
         return [workload for workload in workloads if self.only.lower() in workload.name.lower()]
