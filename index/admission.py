@@ -9,14 +9,14 @@ locked in the order of their UIDs and ids, and who loses a race for a unique key
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import bindparam, case, func, or_, select, update
 
 from index.database import Database, Prepared, Transaction
 from index.disagreements import Disagreements
-from index.entries import TERM_KINDS, Entry, list_member
-from index.records import Level, Origin
+from index.entries import TERM_KINDS, Entry, Newcomer, list_member
+from index.records import Level
 from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
 
 _MAXIMUM_LIST_CHARACTERS = 2000
@@ -30,17 +30,6 @@ class Place:
     patient_fk: int
     study_fk: int
     series_fk: int
-
-
-class Newcomer(NamedTuple):
-    """An instance to be made known."""
-
-    tenant_id: int
-    entry: Entry
-    origin: Origin
-    at_ms: int
-    version: int = 1
-    action: str = "stored"
 
 
 class Admission:

@@ -8,10 +8,10 @@ from typing import Any
 from config.settings import DuplicatePolicy
 from index import statements
 from index.access import Scope
-from index.admission import Admission, Newcomer
+from index.admission import Admission
 from index.commits import GroupCommit
 from index.database import Conflicting, Database, Prepared, Transaction, Unreachable
-from index.entries import Entry, describe
+from index.entries import Entry, Newcomer, describe
 from index.errors import NotFound
 from index.layout import ObjectLayout, unpack
 from index.query import Query

@@ -1,56 +1,33 @@
-"""Connections, transactions and prepared statements. The only module that knows which database is underneath.
+"""Connections, transactions and prepared statements. What databases do differently is in `index.dialects`.
 
 Theory. Statements are SQLAlchemy Core, compiled once to driver SQL (`Database.prepare`) and executed on the
 driver's own connection: a point select costs 8 us that way and 170 us through Core. Both drivers share the
 shape `connection.execute(sql, {"name": value})`, so nothing above needs to know them. Reads take a connection
 from a small pool, each statement its own snapshot. Writes go through `write()`: one connection a process,
 one thread at a time, BEGIN IMMEDIATE on SQLite, because a plain BEGIN loses to "database is locked" as soon as
-a second process reads and then writes.
+a second process reads and then writes. On PostgreSQL a write transaction is a pipeline: only statements whose
+rows are needed wait for the server.
 """
 
 import os
-import sqlite3
 import threading
-import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import orjson
-from sqlalchemy import ARRAY, ClauseElement, ColumnElement, Text, any_, bindparam, func, select
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy.engine import make_url
 from sqlalchemy.schema import Table
 
 from config import settings
-from index.errors import InvalidQuery, OutOfResources, PacsError
-from index.matching import glob, like
+from index.dialects import Conflicting, Connection, Postgresql, Sqlite, Unreachable, is_sqlite, prepare_folder
 
-Connection = Any
-"""A DBAPI connection of sqlite3 or psycopg: both have `execute(sql, params)` that returns a cursor."""
+__all__ = ["Conflicting", "Database", "Prepared", "Transaction", "Unreachable", "is_sqlite", "prepare_folder"]
 
 Params = Mapping[str, Any]
 
-_SQLITE_BUSY_SECONDS = 30.0
-_SQLITE_STEPS_BETWEEN_CLOCK_READS = 20_000
-_WRITE_TIMEOUT_SECONDS = 60.0
-
 _INHERITED: list[object] = []
-
-
-class Conflicting(PacsError):
-    """Another process wrote the same at the same time; the transaction may be run again."""
-
-
-class Unreachable(OutOfResources):
-    """The index cannot be reached."""
-
-    http_status = 503
 
 
 class Prepared(NamedTuple):
@@ -66,7 +43,7 @@ class Database:
     def __init__(self, database: settings.Database) -> None:
         """Nothing is opened before it is needed."""
         self._url = make_url(database.url)
-        self._driver = _Sqlite(self._url, database) if is_sqlite(self._url) else _Postgresql(self._url, database)
+        self._driver = Sqlite(self._url, database) if is_sqlite(self._url) else Postgresql(self._url, database)
         self._size = max(1, database.pool_size)
         self._start()
         _start_again_after_fork(self)
@@ -112,9 +89,10 @@ class Database:
         with self._writing:
             connection = self._writer = self._writer or self._driver.open_writer()
             try:
-                connection.execute(self._driver.begin)
-                yield Transaction(connection, self._driver)
-                connection.execute("COMMIT")
+                with self._driver.pipeline(connection):
+                    connection.execute(self._driver.begin)
+                    yield Transaction(connection, self._driver)
+                    connection.execute("COMMIT")
             except BaseException as exc:
                 self._roll_back(connection)
                 if isinstance(exc, self._driver.errors):
@@ -162,7 +140,7 @@ class Database:
 class Transaction:
     """What may be done inside `write()`."""
 
-    def __init__(self, connection: Connection, driver: "_Sqlite | _Postgresql") -> None:
+    def __init__(self, connection: Connection, driver: "Sqlite | Postgresql") -> None:
         """Made by `Database.write` only."""
         self._connection = connection
         self._driver = driver
@@ -172,10 +150,13 @@ class Transaction:
         rows: list[Any] = self._connection.execute(statement.sql, {**statement.values, **params}).fetchall()
         return rows
 
-    def run(self, statement: Prepared, params: Params) -> int:
-        """Number of rows that the statement changed."""
-        changed: int = self._connection.execute(statement.sql, {**statement.values, **params}).rowcount
-        return changed
+    def run(self, statement: Prepared, params: Params) -> None:
+        """Run a statement; on PostgreSQL it travels with the next one that is waited for."""
+        self._connection.execute(statement.sql, {**statement.values, **params})
+
+    def changed(self, statement: Prepared, params: Params) -> int:
+        """Run a statement and wait for the number of rows that it changed."""
+        return self._driver.changed(self._connection.execute(statement.sql, {**statement.values, **params}))
 
     def run_many(self, statement: Prepared, rows: Sequence[Params]) -> None:
         """The statement once for each of `rows`; a pipeline on PostgreSQL."""
@@ -193,37 +174,6 @@ class Transaction:
     def order_changes(self) -> None:
         """Until the commit no other process may number a change: readers of the feed never skip one."""
         self._driver.order_changes(self._connection)
-
-
-def is_sqlite(url: URL) -> bool:
-    """True for `sqlite:///path`; the other database is PostgreSQL."""
-    name = url.get_backend_name()
-    if name not in ("sqlite", "postgresql"):
-        raise ValueError(f"database.url: {name} is not supported, use sqlite or postgresql+psycopg")
-    return name == "sqlite"
-
-
-def prepare_folder(url: URL) -> None:
-    """The folder of an SQLite file, readable by its owner alone: it holds names and dates of birth."""
-    if not url.database or url.database == ":memory:":
-        raise ValueError("database.url: SQLite needs a file, `sqlite:///path`")
-    folder = Path(url.database).absolute().parent
-    missing = [made for made in (folder, *folder.parents) if not made.exists()]
-    if missing:
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    # Commits are worth nothing in a folder whose own name a power cut can take away. An existing one may have been
-    # made by a process that was killed before it came to this line.
-    for made in missing or [folder]:
-        with suppress(PermissionError):
-            _sync_names(made.parent)
-
-
-def _sync_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _close(connection: Connection) -> None:
@@ -245,158 +195,3 @@ def _start_again_after_fork(database: Database) -> None:
             alive._start()
 
     os.register_at_fork(after_in_child=start_again)
-
-
-class _Sqlite:
-    begin = "BEGIN IMMEDIATE"
-    errors = (sqlite3.Error,)
-    dialect = sqlite.dialect(paramstyle="named")
-    insert = staticmethod(sqlite_insert)
-    pattern_text = staticmethod(glob)
-
-    def __init__(self, url: URL, database: settings.Database) -> None:
-        self._url = url
-        self._path = url.database or ""
-        self._synchronous = database.synchronous
-        self._timeout = database.statement_timeout_seconds
-        self._deadlines = threading.local()
-
-    def _open(self) -> sqlite3.Connection:
-        prepare_folder(self._url)
-        connection = sqlite3.connect(
-            self._path,
-            timeout=_SQLITE_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=512,
-        )
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={self._synchronous}",
-            "foreign_keys=ON",
-            f"mmap_size={2**30}",
-            "cache_size=-16384",
-            "temp_store=MEMORY",
-            "wal_autocheckpoint=8000",
-            f"journal_size_limit={64 * 2**20}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
-
-    def open_writer(self) -> sqlite3.Connection:
-        return self._open()
-
-    def open_reader(self) -> sqlite3.Connection:
-        connection = self._open()
-        connection.execute("PRAGMA query_only=ON")
-        deadlines = self._deadlines
-
-        def late() -> bool:
-            return bool(time.monotonic() > deadlines.until)
-
-        connection.set_progress_handler(late, _SQLITE_STEPS_BETWEEN_CLOCK_READS)
-        return connection
-
-    def begin_read(self) -> None:
-        self._deadlines.until = time.monotonic() + self._timeout
-
-    @staticmethod
-    def new_ids(connection: Connection, table: str, number: int) -> Sequence[int]:
-        (highest,) = connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
-        return range(highest + 1, highest + 1 + number)
-
-    @staticmethod
-    def order_changes(connection: Connection) -> None:
-        """BEGIN IMMEDIATE lets one transaction write at a time already."""
-
-    @staticmethod
-    def matches(column: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
-        return column.op("GLOB", is_comparison=True)(pattern)
-
-    @staticmethod
-    def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-        members = func.json_each(bindparam(name, type_=Text())).table_valued("value", name=f"{name}_list")
-        return column.in_(select(members.c.value))
-
-    @staticmethod
-    def list_value(values: Sequence[Any]) -> str:
-        return orjson.dumps(list(values)).decode()
-
-    @staticmethod
-    def translate(exc: BaseException) -> BaseException:
-        words = str(exc)
-        if "interrupted" in words:
-            return OutOfResources("The query takes too long; narrow it, for instance by a date range")
-        if "full" in words or "locked" in words:
-            return OutOfResources(f"The index cannot be written: {words}")
-        if isinstance(exc, sqlite3.IntegrityError):
-            return Conflicting(words)
-        return exc if not isinstance(exc, sqlite3.Error) else PacsError(f"The index failed: {words}")
-
-
-class _Postgresql:
-    begin = "BEGIN"
-    dialect: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]
-    insert = staticmethod(postgresql_insert)
-    pattern_text = staticmethod(like)
-
-    def __init__(self, url: URL, database: settings.Database) -> None:
-        import psycopg
-
-        self._psycopg = psycopg
-        self.errors = (psycopg.Error,)
-        self._arguments: dict[str, Any] = self.dialect.create_connect_args(url)[1]
-        self._timeout = database.statement_timeout_seconds
-
-    def _open(self, timeout_seconds: float) -> Connection:
-        limit = f"-c statement_timeout={int(timeout_seconds * 1000)} -c jit=off"
-        options = f"{self._arguments.get('options', '')} {limit}".strip()
-        try:
-            return self._psycopg.connect(**{**self._arguments, "options": options}, autocommit=True)
-        except self._psycopg.OperationalError as exc:
-            raise Unreachable("The index cannot be reached") from exc
-
-    def open_writer(self) -> Connection:
-        return self._open(_WRITE_TIMEOUT_SECONDS)
-
-    def open_reader(self) -> Connection:
-        return self._open(self._timeout)
-
-    def begin_read(self) -> None:
-        """The server keeps the time."""
-
-    @staticmethod
-    def new_ids(connection: Connection, table: str, number: int) -> Sequence[int]:
-        sql = "SELECT nextval(pg_get_serial_sequence(%(table)s, 'id')) FROM generate_series(1, %(number)s)"
-        return sorted(row[0] for row in connection.execute(sql, {"table": table, "number": number}).fetchall())
-
-    @staticmethod
-    def order_changes(connection: Connection) -> None:
-        # The number only has to be the same in every process of this index.
-        connection.execute("SELECT pg_advisory_xact_lock(7301)")
-
-    @staticmethod
-    def matches(column: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
-        return column.like(pattern, escape="!")
-
-    @staticmethod
-    def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-        return column == any_(bindparam(name, type_=ARRAY(column.type)))
-
-    @staticmethod
-    def list_value(values: Sequence[Any]) -> list[Any]:
-        return list(values)
-
-    def translate(self, exc: BaseException) -> BaseException:
-        errors = self._psycopg.errors
-        if isinstance(exc, errors.QueryCanceled):
-            return OutOfResources("The query takes too long; narrow it, for instance by a date range")
-        if isinstance(exc, errors.UniqueViolation | errors.ForeignKeyViolation | errors.TransactionRollback):
-            return Conflicting(type(exc).__name__)
-        if isinstance(exc, errors.DiskFull | errors.OutOfMemory):
-            return OutOfResources("The index cannot be written")
-        if isinstance(exc, self._psycopg.OperationalError | self._psycopg.InterfaceError):
-            return Unreachable("The index cannot be reached")
-        if isinstance(exc, self._psycopg.DataError):
-            return InvalidQuery("A value cannot be compared with the index")
-        return exc if not isinstance(exc, self._psycopg.Error) else PacsError("The index failed")

@@ -4,19 +4,16 @@ The first wins and nobody is refused: modalities and gateways do this every day.
 two patients must not stay unnoticed, so each differing value is kept once, for a person to look at.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from pydicom.datadict import keyword_for_tag
 from sqlalchemy import bindparam, func, select
 
 from index.database import Database, Transaction
-from index.entries import Described, Entry
+from index.entries import Described, Entry, Newcomer
 from index.records import Level
 from index.tables import disagreements
-
-if TYPE_CHECKING:
-    from index.admission import Newcomer
 
 _MOST_OF_ONE_UID = 100
 _MAXIMUM_CHARACTERS = 400
@@ -39,7 +36,7 @@ class Disagreements:
             )
         )
 
-    def compare(self, tx: Transaction, one: "Newcomer", level: Level, kept: Kept) -> None:
+    def compare(self, tx: Transaction, one: Newcomer, level: Level, kept: Kept) -> None:
         """Record what `one` says otherwise. Equal bytes, the usual case, cost nothing."""
         described = _described(one.entry, level)
         uid, summary, extra = kept

@@ -6,14 +6,14 @@ Made from the DICOM JSON model before the transaction begins, so that no transac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, Attribute, Matching, tag_of
 from index.layout import pack
 from index.matching import date_text, name_column, name_terms, plain, sort_key, time_text
-from index.records import DicomJson, InstanceRecord, Level
+from index.records import DicomJson, InstanceRecord, Level, Origin
 from index.tables import NO_NUMBER
 
 Values = dict[str, Any]
@@ -54,6 +54,17 @@ class Entry:
     def documents(self) -> tuple[bytes | None, ...]:
         """All that the instance says about its study and series."""
         return self.study.summary, self.study.extra, self.series.summary, self.series.extra
+
+
+class Newcomer(NamedTuple):
+    """An instance to be made known."""
+
+    tenant_id: int
+    entry: Entry
+    origin: Origin
+    at_ms: int
+    version: int = 1
+    action: str = "stored"
 
 
 TERM_KINDS: Mapping[str, int] = {"PatientName": 1, "ReferringPhysicianName": 2, "ModalitiesInStudy": 3}

@@ -49,11 +49,11 @@ class Removal:
         place = Place(*tx.rows(self._place, {"row": instance_id})[0])
         tx.run(self._delete_instance, {"row": instance_id})
         self._admission.count(tx, [place], -1)
-        if not tx.run(self._delete_series, {"row": place.series_fk}):
+        if not tx.changed(self._delete_series, {"row": place.series_fk}):
             return
         self._admission.count_series(tx, place, -1)
         self._forget_lost_terms(tx, place.study_fk)
-        if tx.run(self._delete_study, {"row": place.study_fk}):
+        if tx.changed(self._delete_study, {"row": place.study_fk}):
             self._admission.count_study(tx, place, -1)
             tx.run(self._delete_patient, {"row": place.patient_fk})
 

@@ -12,9 +12,9 @@ import zstandard
 from sqlalchemy import bindparam, delete, func, select
 
 from config.settings import DuplicatePolicy
-from index.admission import Admission, Newcomer
+from index.admission import Admission
 from index.database import Database, Transaction
-from index.entries import describe
+from index.entries import Newcomer, describe
 from index.errors import NotFound
 from index.layout import unpack
 from index.reasons import Code, Reason
@@ -96,7 +96,7 @@ class Versions:
 
     def _keep_both(self, tx: Transaction, one: Newcomer, current: Current) -> Added:
         version = self._next_version(tx, one, current)
-        if tx.run(self._add_aside, _aside_values(one, version)):
+        if tx.changed(self._add_aside, _aside_values(one, version)):
             self._admission.record_changes(tx, [one._replace(version=version, action="set aside")])
             return Added(StoreStatus.SET_ASIDE)
         _, blob_key = tx.rows(self._find_same, _aside_values(one, version))[0]
