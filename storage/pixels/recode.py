@@ -1,5 +1,6 @@
 """Frames and whole objects in another transfer syntax than the stored one."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -9,6 +10,7 @@ from index.errors import NotAcceptable, TooLarge
 from index.layout import NativePixels, ObjectLayout
 from index.records import DicomJson
 from storage import frames, syntaxes
+from storage.inflate import inflate
 from storage.pixels import rewrite
 from storage.pixels.description import ImageDescription, StoredFrame, integer
 from storage.pixels.rewrite import Element, Encoding
@@ -19,6 +21,8 @@ _EXTENDED_OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _PHOTOMETRIC_INTERPRETATION = 0x00280004
 _PLANAR_CONFIGURATION = 0x00280006
 _PIXEL_REPRESENTATION = "00280103"
+_DEFLATE_LEVEL = 2
+"""A third of the time of zlib's own choice for a few percent more bytes."""
 
 
 def recode_frame(frame: StoredFrame, target_uid: str, *, limit_bytes: int) -> bytes:
@@ -64,7 +68,7 @@ def recode_dataset(
         changes = _other_pixels(image, target_uid, limit_bytes=limits.decoded_bytes)
     signed = integer(dataset, _PIXEL_REPRESENTATION, 0) == 1
     encoded = rewrite.rewrite(view, _encoding(source), _encoding(target), changes=changes, signed=signed)
-    return rewrite.deflate(encoded) if target.deflated else encoded
+    return _deflate(encoded) if target.deflated else encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,13 @@ def _whole(stored: bytes | memoryview, layout: ObjectLayout, limits: Limits) -> 
     view = memoryview(stored)
     if not layout.deflated:
         return view, layout.dataset_offset_bytes
-    return memoryview(rewrite.inflate(view[layout.dataset_offset_bytes :], limits.inflated_bytes)), 0
+    return memoryview(inflate(view, layout.dataset_offset_bytes, limits)), 0
+
+
+def _deflate(data: bytes) -> bytes:
+    """A data set deflated, padded to even length (PS3.5 A.5)."""
+    stream = zlib.compressobj(_DEFLATE_LEVEL, wbits=-zlib.MAX_WBITS)
+    return _even(stream.compress(data) + stream.flush())
 
 
 def _other_pixels(image: _Image, target_uid: str, *, limit_bytes: int) -> dict[int, Element | None]:

@@ -19,14 +19,13 @@ superfluous delimiter, a sequence without items in it, zero bytes at the end.
 """
 
 import struct
-import zlib
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from index.errors import CannotUnderstand, TooLarge
+from index.errors import CannotUnderstand
 from storage.dictionary import UNKNOWN, private_vr, public_vr
 
 Buffer = bytes | memoryview
@@ -50,8 +49,6 @@ _WORD_BYTES: Final = (
 )
 _ARRAY_TYPES: Final = {2: "H", 4: "I", 8: "Q"}
 _MAXIMUM_DEPTH: Final = 80
-_DEFLATE_LEVEL: Final = 2
-"""A third of the time of zlib's own choice for a few percent more bytes."""
 _NO_CHANGES: Final[Mapping[int, "Element | None"]] = MappingProxyType({})
 
 
@@ -119,25 +116,6 @@ def rewrite(
     except (struct.error, IndexError) as exc:
         raise CannotUnderstand("The data set ends inside an element") from exc
     return b"".join(walk.parts)
-
-
-def inflate(data: Buffer, limit_bytes: int) -> bytes:
-    """A deflated data set (PS3.5 A.5) inflated. Raises CannotUnderstand, TooLarge."""
-    try:
-        stream = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflated = stream.decompress(data, limit_bytes + 1)
-    except zlib.error as exc:
-        raise CannotUnderstand("The deflated data set is damaged") from exc
-    if len(inflated) > limit_bytes:
-        raise TooLarge(f"A data set inflates to more than {limit_bytes} bytes")
-    return inflated
-
-
-def deflate(data: bytes) -> bytes:
-    """A data set deflated, padded to even length (PS3.5 A.5)."""
-    stream = zlib.compressobj(_DEFLATE_LEVEL, wbits=-zlib.MAX_WBITS)
-    deflated = stream.compress(data) + stream.flush()
-    return deflated + b"\0" * (len(deflated) % 2)
 
 
 class _Walk:
