@@ -95,6 +95,7 @@ class Web:
     query_maximum_limit: int = setting(
         5000, "Most rows of one QIDO-RS answer; the rest is announced by Warning 299.", at_least=1
     )
+    silence_seconds: float = setting(60.0, "How long a client may pause while it sends a request body.", at_least=0.1)
     shutdown_seconds: float = setting(10.0, "How long running requests may finish after a stop signal.", at_least=0)
 
 

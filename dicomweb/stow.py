@@ -37,9 +37,6 @@ _BLOCK_BYTES: Final = 1024**2
 
 _IN_FLIGHT: Final = 4
 
-_SILENCE_SECONDS: Final = 60.0
-"""How long a sender may pause; a part that waits keeps a file open."""
-
 _MEDIA_TYPES: Final = frozenset({"application/dicom", ""})
 
 
@@ -163,7 +160,7 @@ async def _body(call: Call) -> AsyncIterator[bytes]:
         raise TooLarge(f"The body is longer than {limit} bytes (limits.request_bytes)")
     while more:
         try:
-            async with asyncio.timeout(_SILENCE_SECONDS):
+            async with asyncio.timeout(call.web.settings.web.silence_seconds):
                 message = await call.receive()
         except TimeoutError as exc:
             raise RequestTimeout from exc

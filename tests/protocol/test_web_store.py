@@ -292,3 +292,32 @@ def test_memory_does_not_grow_with_the_object(start_server: StartServer) -> None
                 received += len(chunk)
         assert received > size
     assert max(map(peak_bytes, server.children())) - before < 64 * 1024**2
+
+
+def test_sender_that_falls_silent_is_told_and_leaves_nothing(start_server: StartServer) -> None:
+    server = start_server(web={"silence_seconds": 0.2})
+    ds = new_ct()
+    ds.NumberOfFrames, ds.PixelData = 18, bytes(512 * 1024 * 18)
+    body = multipart([write(ds)])
+    head = f"POST /dicomweb/studies HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {STOW_TYPE}\r\n"
+    with socket.create_connection(("127.0.0.1", server.web_port)) as sock:
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5_000_000])
+        assert sock.makefile("rb").readline() == b"HTTP/1.1 408 Request Timeout\r\n"
+    wait_until(lambda: objects(server) == 0)
+
+
+def test_replaced_instance_is_served_anew(start_server: StartServer) -> None:
+    server = start_server(archive={"duplicates": "replace"})
+    with httpx.Client(base_url=server.dicomweb_url, timeout=60) as client:
+        ds = new_ct()
+        assert stow(client, write(ds)).status_code == 200
+        paths = [path_of(ds), f"{path_of(ds)}/frames/1", f"{path_of(ds)}/bulkdata/7FE00010", f"{path_of(ds)}/rendered"]
+        before = [client.get(path) for path in paths]
+        assert all("no-cache" in response.headers["cache-control"] for response in before)
+        ds.PixelData = bytes(len(ds.PixelData))
+        assert stow(client, write(ds)).status_code in (200, 202)
+        for path, old in zip(paths, before, strict=True):
+            new = client.get(path, headers={"If-None-Match": old.headers["etag"]})
+            assert new.status_code == 200
+            assert new.content != old.content
+        assert is_stored(client, ds)

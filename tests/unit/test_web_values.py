@@ -1,0 +1,73 @@
+"""Small parts of the web edge: ranges of streams, frame lists, picture options, threads."""
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomweb.caching import cut
+from dicomweb.errors import BadRequest
+from dicomweb.frames import frame_numbers
+from dicomweb.rendered import parse_quality, parse_viewport, parse_window
+from dicomweb.threads import Threads
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(0, 60), st.integers(0, 60))
+def test_cut_is_a_slice(blocks: list[bytes], start: int, stop: int) -> None:
+    assert b"".join(cut(blocks, start, max(start, stop))) == b"".join(blocks)[start : max(start, stop)]
+
+
+def test_cut_reads_no_further_than_it_must() -> None:
+    blocks = iter([b"abc", b"def", b"ghi"])
+    assert b"".join(cut(blocks, 1, 5)) == b"bcde"
+    assert list(blocks) == [b"ghi"]
+
+
+@given(st.lists(st.integers(1, 10**8), min_size=1))
+def test_frame_numbers(numbers: list[int]) -> None:
+    assert frame_numbers(",".join(map(str, numbers))) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,", ",1", " 1", "1,-2", "+1", "1_0", "1.0", "١", "1" * 11])
+def test_unreadable_frame_numbers(text: str) -> None:
+    with pytest.raises(BadRequest):
+        frame_numbers(text)
+
+
+def test_picture_options() -> None:
+    assert parse_viewport("256,128.5") == (256, 128)
+    assert parse_window("40,400") == (40, 400, "LINEAR")
+    assert parse_window("-0.5,1e2,Linear-Exact") == (-0.5, 100, "LINEAR_EXACT")
+    assert parse_window("1,0.5,sigmoid") == (1, 0.5, "SIGMOID")
+    assert parse_quality("100") == 100
+
+
+def test_threads_return_raise_and_survive() -> None:
+    async def scenario() -> None:
+        threads = Threads(2, "test")
+        assert await threads.run(divmod, 7, 2) == (3, 1)
+        with pytest.raises(ZeroDivisionError):
+            await threads.run(divmod, 1, 0)
+        assert await asyncio.gather(*(threads.run(pow, 2, n) for n in range(50))) == [2**n for n in range(50)]
+        assert await threads.run(threading.get_ident) != threading.get_ident()
+
+    asyncio.run(scenario())
+
+
+def test_threads_work_beside_each_other_and_outlive_their_caller() -> None:
+    threads = Threads(2, "test")
+    meet = threading.Barrier(3, timeout=10)
+
+    async def walk_away() -> None:
+        waiting = [threads.run(meet.wait), threads.run(meet.wait)]
+        waiting[0].cancel()
+
+    asyncio.run(walk_away())
+    meet.wait()
+
+    async def next_caller() -> int:
+        return await threads.run(int, "5")
+
+    assert asyncio.run(next_caller()) == 5
