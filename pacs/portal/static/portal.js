@@ -169,7 +169,7 @@ const commands = (server) => {
   const lines = [];
   if (server.dimse_port) {
     const peer = `-aec ${server.ae_title} ${location.hostname} ${server.dimse_port}`;
-    lines.push(["Test the connection", `echoscu ${peer}`], ["Send a folder of images", `storescu +sd +r ${peer} FOLDER`]);
+    lines.push(["Test the connection", `echoscu ${peer}`], ["Send a folder of images", `storescu -R +sd +r ${peer} FOLDER`]);
   }
   lines.push(["Import files, a folder, a zip file or a CD", "pacs import PATH"], ["Ask over DICOMweb", `curl "${url}/studies?limit=10"`]);
   return lines.flatMap(([what, line]) => [el("p", { textContent: what }), el("pre", { textContent: line })]);
