@@ -21,6 +21,7 @@ from pacs import portal
 from pacs.auth.gate import Gate, Identify
 from pacs.auth.local import local_principal
 from pacs.bind import is_loopback
+from pacs.connection import HttpConnection
 from pacs.lifeline import Lifeline
 from pacs.services import Services, build
 from storage.archive import Archive
@@ -36,6 +37,10 @@ SECURITY_HEADERS = (
         "base-uri 'none'; form-action 'self'",
     ),
 )
+
+
+MOST_CONNECTIONS = 900
+"""In each web process; below the usual limit of 1,024 open files. More are answered with 503."""
 
 
 def application(archive: Archive, settings: Settings) -> ASGIApp:
@@ -96,7 +101,7 @@ def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Life
     config = uvicorn.Config(
         application(services.archive, settings),
         loop="uvloop",
-        http="httptools",
+        http=HttpConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -106,6 +111,7 @@ def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Life
         proxy_headers=False,
         headers=list(SECURITY_HEADERS),
         backlog=1024,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.web.shutdown_seconds),
     )
