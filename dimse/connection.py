@@ -102,9 +102,19 @@ class Connection:
 
     def readable(self) -> bool:
         """True when bytes (or the end of the connection) can be had without waiting."""
-        if self.buffered or (self._tls is not None and self._tls.pending()):
+        if self.buffered:
             return True
-        return bool(self._readable.poll(0))
+        if self._tls is None:
+            return bool(self._readable.poll(0))
+        # What TLS has received may be no data at all, or data that the kernel no longer knows of.
+        self._make_room(1)
+        try:
+            self._end += self._sock.recv_into(self._view[self._end :])
+        except _AGAIN:
+            return False
+        except OSError:
+            return True  # Receiving will tell.
+        return True
 
     def fill(self, count: int, deadline: float) -> None:
         """Receive until `count` bytes are buffered. Raises ConnectionLost or TimedOut (`deadline`: time.monotonic)."""

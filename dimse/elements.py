@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydicom.datadict import dictionary_VR
-
 from index.errors import CannotUnderstand
 from index.records import DicomJson
+from storage.dictionary import public_vr
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 
 MOST_DEPTH: Final = 16
@@ -71,10 +70,7 @@ Encode = Callable[[str], bytes]
 
 def vr_of(tag: int) -> str:
     """The VR of a tag from the data dictionary; UN for what it does not know."""
-    try:
-        return str(dictionary_VR(tag))[:2]
-    except KeyError:
-        return "UN"
+    return (public_vr(tag) or "UN")[:2]
 
 
 def read(data: bytes, transfer_syntax_uid: str) -> RawDataset:

@@ -61,6 +61,7 @@ class Server:
                         self._accept(key.fileobj)
         for listening in sockets:
             listening.close()
+        self._listening_bell.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._open)
 
@@ -68,7 +69,7 @@ class Server:
         """Stop accepting; idle associations end at once, busy ones after their present message or the grace."""
         deadline = time.monotonic() + grace_seconds
         self._stopping = True
-        self._bell.send(b"\0")
+        self._bell.close()
         with self._changed:
             for client in self._open.values():
                 client.stop()
@@ -96,7 +97,11 @@ class Server:
             logger.warning("Too many connections", extra={"address": client.address})
             sock.close()
             return
-        threading.Thread(target=self._run, args=(client, secure), name="association", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(client, secure), name="association", daemon=True).start()
+        except RuntimeError:
+            logger.exception("Cannot start a thread")
+            self._forget(client)
 
     def _is_crowded(self, address: str, spare: int) -> bool:
         """Call with the lock held."""
@@ -115,13 +120,16 @@ class Server:
         except Exception:
             logger.exception("Connection failed", extra={"address": client.address})
         finally:
-            client.sock.close()
-            with self._changed:
-                del self._open[id(client)]
-                self._by_address[client.address] -= 1
-                if not self._by_address[client.address]:
-                    del self._by_address[client.address]
-                self._changed.notify_all()
+            self._forget(client)
+
+    def _forget(self, client: "_Client") -> None:
+        client.sock.close()
+        with self._changed:
+            del self._open[id(client)]
+            self._by_address[client.address] -= 1
+            if not self._by_address[client.address]:
+                del self._by_address[client.address]
+            self._changed.notify_all()
 
     def _serve_client(self, client: "_Client", secure: bool) -> None:
         seconds = self._settings.association_timeout_seconds
@@ -148,8 +156,11 @@ class Server:
         association = session.association
         why = "released"
         try:
-            while not client.stopping:
+            while True:
+                # In this order: either we see that we shall stop, or `stop` sees that we are idle and wakes us.
                 client.busy = False
+                if client.stopping:
+                    break
                 message = association.receive()
                 if message is None:
                     association.close()

@@ -250,7 +250,12 @@ def test_idle_associations_cost_no_cpu(server):
         assert ticks() - before < 10
 
 
-def test_termscu_style_abort_and_a_stop_in_order(start_server):
+def test_nobody_may_shut_the_server_down_by_dicom(strict):
+    dcmtk("termscu", "-aec", strict.ae_title, "127.0.0.1", strict.dimse_port, ok=False)
+    alive(strict)
+
+
+def test_a_stop_in_order_aborts_idle_associations(start_server):
     server = start_server()
     with raw_association(server, build_context(VERIFICATION)) as sock:
         sock.sendall(pdata(1, 3, ECHO))
