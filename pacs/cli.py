@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
+from socket import socket
 from typing import Concatenate, ParamSpec
 
 import click
@@ -57,7 +58,7 @@ def _configure_logs(settings: Settings) -> None:
 def _supervise(settings: Settings, roles: tuple[str, ...], prepare: Callable[[Settings], None] | None = None) -> None:
     from pacs.supervisor import StartFailed, supervise
 
-    def on_ready(sockets: Mapping[str, object]) -> None:
+    def on_ready(sockets: Mapping[str, socket]) -> None:
         click.echo(_ready_line(settings, roles, sockets))
 
     try:
@@ -67,15 +68,18 @@ def _supervise(settings: Settings, roles: tuple[str, ...], prepare: Callable[[Se
         sys.exit(1)
 
 
-def _ready_line(settings: Settings, roles: tuple[str, ...], sockets: Mapping[str, object]) -> str:
+def _ready_line(settings: Settings, roles: tuple[str, ...], sockets: Mapping[str, socket]) -> str:
+    """What runs where; the sockets know the port when the settings say "any"."""
+    ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
+    title = f"{settings.dimse.ae_titles[0]}@{settings.dimse.host}"
     where = []
-    if "web" in sockets:
-        address = f"http://{settings.web.host}:{settings.web.port}"
+    if "web" in ports:
+        address = f"http://{settings.web.host}:{ports['web']}"
         where += [f"pages {address}/", f"DICOMweb {address}/dicomweb"]
-    if "dimse" in sockets:
-        where.append(f"DIMSE {settings.dimse.ae_titles[0]}@{settings.dimse.host}:{settings.dimse.port}")
-    if "dimse_tls" in sockets:
-        where.append(f"DIMSE/TLS {settings.dimse.ae_titles[0]}@{settings.dimse.host}:{settings.dimse.tls_port}")
+    if "dimse" in ports:
+        where.append(f"DIMSE {title}:{ports['dimse']}")
+    if "dimse_tls" in ports:
+        where.append(f"DIMSE/TLS {title}:{ports['dimse_tls']}")
     return f"PACS is ready after {time.monotonic() - _STARTED:.1f} s: {', '.join(where or roles)}"
 
 

@@ -7,6 +7,7 @@ single-threaded process may be forked safely at any time. A child learns of the 
 of a pipe that only the parent holds open (`pacs.lifeline`).
 """
 
+import contextlib
 import gc
 import importlib
 import logging
@@ -133,7 +134,10 @@ class Supervisor:
                 child.ever_ready |= child.ready
                 os.close(child.ready_pipe)
                 child.ready_pipe = -1
-        if self._wake_read in readable:
+        self._drain()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 
     def _reap(self) -> None:
@@ -168,6 +172,7 @@ class Supervisor:
         self._signal_all(signal.SIGTERM)
         while any(child.pid for child in self._children):
             select.select([self._wake_read], [], [], 0.05)
+            self._drain()
             self._reap_stopped()
             if time.monotonic() > deadline or self._stop_signals > asked:
                 self._signal_all(signal.SIGKILL)
