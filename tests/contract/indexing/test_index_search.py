@@ -261,7 +261,7 @@ def test_filters_together(filled: tuple[Index, Oracle], level: Level, fuzzy: boo
         if row.searchable and row.level in levels_down_to(level)
         for one in _filters(row, oracle)
     ]
-    for _ in range(120):
+    for _ in range(60):
         _check(index, oracle, Query(level, tuple(rng.sample(pool, rng.randint(2, 3))), fuzzy=fuzzy))
 
 
