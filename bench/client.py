@@ -127,7 +127,8 @@ class _Answer:
         self.ends_with_connection = False
         self._head = b""
         self._missing = -1
-        self._chunk_head: bytes | None = None
+        self._chunked = False
+        self._chunk_head = b""
 
     def feed(self, data: memoryview) -> bool:
         """True when the response is complete."""
@@ -139,14 +140,14 @@ class _Answer:
                 return False
             self._read_head(seen[:end])
             data = data[end + 4 - len(self._head) :]
-        return self._feed_chunks(data) if self._chunk_head is not None else self._feed_body(data)
+        return self._feed_chunks(data) if self._chunked else self._feed_body(data)
 
     def _read_head(self, head: bytes) -> None:
         status_line, *lines = head.decode("latin-1").split("\r\n")
         self.status = status_line.split()[1]
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         if headers.get("transfer-encoding", "").lower() == "chunked":
-            self._chunk_head, self._missing = b"", 0
+            self._chunked, self._missing = True, 0
         elif "content-length" in headers:
             self._missing = int(headers["content-length"])
         else:

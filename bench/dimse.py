@@ -67,10 +67,10 @@ def _run_together(commands: Sequence[Sequence[str]], *, nodelay: bool) -> float:
     ]
     outputs = [process.communicate()[0] for process in running]
     wall_seconds = time.perf_counter() - started
-    for process, output in zip(running, outputs, strict=True):
+    for command, process, output in zip(commands, running, outputs, strict=True):
         if process.returncode:
             raise RuntimeError(
-                f"{process.args}: status {process.returncode}: {output.decode(errors='replace')[-1000:]}"
+                f"{' '.join(command)}: status {process.returncode}: {output.decode(errors='replace')[-1000:]}"
             )
     return wall_seconds
 

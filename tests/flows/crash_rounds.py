@@ -14,15 +14,13 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from tests.conftest import Server, start
 from tests.flows.archive_check import check, check_database
-from tests.flows.senders import DimseClient, Ledger, Sender, Sent, StowClient, instances
+from tests.flows.senders import Ledger, Sent, sending
 
 _PATIENCE_SECONDS = 30.0
 _OLD_INSTANCES_CHECKED = 50
@@ -40,7 +38,8 @@ class Rounds:
     def run_one(self, seed: str) -> int:
         """Send, kill, send on, stop, check. Returns how many instances the archive lists."""
         before = set(self.ledger.acknowledged)
-        with sending(self.server, self.ledger, seed) as clients:
+        web_port, dimse_port = self.server.web_port, self.server.dimse_port
+        with sending(web_port=web_port, dimse_port=dimse_port, ledger=self.ledger, seed=seed) as clients:
             self.ledger.wait_for(len(before) + self.chance.randint(5, 40))
             time.sleep(self.chance.random() * 0.01)
             self._kill_one()
@@ -70,26 +69,6 @@ class Rounds:
     def _replaced(self, victim: int, count: int) -> bool:
         children = self.server.children()
         return victim not in children and len(children) == count
-
-
-@contextmanager
-def sending(server: Server, ledger: Ledger, seed: str) -> Iterator[list[Sender]]:
-    """Two clients by C-STORE and two by STOW-RS, each with instances of its own, as long as the block runs."""
-    dimse = partial(DimseClient, server.dimse_port, server.ae_title)
-    stow = partial(StowClient, server.web_port)
-    clients = [
-        Sender(connect, instances(f"{seed} client {number}"), ledger, batch=batch)
-        for number, (connect, batch) in enumerate([(dimse, 1), (dimse, 1), (stow, 1), (stow, 4)])
-    ]
-    for client in clients:
-        client.start()
-    try:
-        yield clients
-    finally:
-        for client in clients:
-            client.stop()
-        for client in clients:
-            client.join()
 
 
 def wait_until(condition: Callable[[], bool], otherwise: str) -> None:

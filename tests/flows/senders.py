@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -205,6 +206,31 @@ def _stow(connection: http.client.HTTPConnection, batch: list[Sent]) -> list[str
         raise OSError(f"STOW-RS answered {response.status}")
     stored = json.loads(answer).get("00081199", {}).get("Value", [])
     return [item["00081155"]["Value"][0] for item in stored]
+
+
+@contextmanager
+def sending(*, web_port: int, dimse_port: int, ledger: Ledger, seed: str) -> Iterator[list[Sender]]:
+    """Two clients by C-STORE and two by STOW-RS, each with instances of its own, as long as the block runs."""
+
+    def by_dimse() -> Client:
+        return DimseClient(dimse_port, "PACS")
+
+    def by_stow() -> Client:
+        return StowClient(web_port)
+
+    clients = [
+        Sender(connect, instances(f"{seed} client {number}"), ledger, batch=batch)
+        for number, (connect, batch) in enumerate([(by_dimse, 1), (by_dimse, 1), (by_stow, 1), (by_stow, 4)])
+    ]
+    for client in clients:
+        client.start()
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.stop()
+        for client in clients:
+            client.join()
 
 
 def associate(connection: socket.socket, called: str) -> None:

@@ -19,7 +19,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 
 def test_every_acknowledged_instance_survives_the_loss_of_all_unsynced_writes(recording: Recording) -> None:
-    moments = power_cut.moments(recording, random.Random(SEED), 4)
+    moments = power_cut.moments(recording, random.Random(SEED), 3)
     checked = [
         power_cut.check_after_cut(recording, replay.time, left)
         for replay, left in power_cut.cut(recording, moments, nothing_more)
@@ -30,6 +30,6 @@ def test_every_acknowledged_instance_survives_the_loss_of_all_unsynced_writes(re
 
 def test_every_acknowledged_instance_survives_the_loss_of_some_unsynced_writes(recording: Recording) -> None:
     chance = random.Random(SEED + 1)
-    moments = power_cut.moments(recording, chance, 4)
+    moments = power_cut.moments(recording, chance, 2)
     for replay, left in power_cut.cut(recording, moments, lambda: by_chance(chance)):
         power_cut.check_after_cut(recording, replay.time, left)
