@@ -162,6 +162,8 @@ class Transaction:
         """The statement once for each of `rows`; a pipeline on PostgreSQL."""
         if not rows:
             return
+        if statement.values:
+            rows = [{**statement.values, **row} for row in rows]
         if len(rows) == 1:
             self._connection.execute(statement.sql, rows[0])
         else:
