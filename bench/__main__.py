@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench import datasets, dimse, fill, ingest, limits, processes, queries, reads, report, servers
+from bench import datasets, dimse, fill, ingest, limits, postgresql, processes, queries, reads, report, servers
 from bench.servers import Server
 from bench.workload import Round, Sample, Workload
 
@@ -45,7 +45,7 @@ def _options() -> argparse.Namespace:
         "--studies", type=int, metavar="N", help="studies in the grown index (default 10000, quick 1000)"
     )
     parser.add_argument("--large", type=int, default=0, metavar="N", help="also query our index with N studies")
-    parser.add_argument("--servers", default="orthanc,pacs", help="which of orthanc, pacs, pacs-normal (no FULL sync)")
+    parser.add_argument("--servers", default="orthanc,pacs", help="of orthanc, pacs, pacs-normal, pacs-postgresql")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this document")
     options = parser.parse_args()
@@ -78,6 +78,8 @@ class Bench:
     samples: list[Sample] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    filled: dict[str, int] = field(default_factory=dict)
+    """How many studies the index of a folder on PostgreSQL gets once it runs."""
     load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def run(self, *, studies: int, large: int) -> None:
@@ -137,8 +139,11 @@ class Bench:
         """Queries on an index of many studies: ours filled by rows, the peer's by sending a tiny instance of each."""
         with ExitStack() as stack:
             for name in names:
-                if name != "orthanc":
-                    fill.fill(self.disk / f"{name}-grown{suffix}", studies, seed=queries.SEED)
+                folder = self.disk / f"{name}-grown{suffix}"
+                if name == "pacs-postgresql":
+                    self.filled[folder.name] = studies
+                elif name != "orthanc":
+                    fill.fill(f"sqlite:///{folder / 'index.sqlite'}", studies, seed=queries.SEED)
             running = [stack.enter_context(self._start(n, f"grown{suffix}", sink_port)) for n in names]
             for server in running:
                 if server.is_orthanc:
@@ -161,8 +166,22 @@ class Bench:
         folder = self.disk / f"{name}-{purpose}"
         if name == "orthanc":
             return servers.orthanc(folder, sink_port=sink_port, nodelay=nodelay)
+        if name == "pacs-postgresql":
+            return self._on_postgresql(folder, sink_port)
         settings = {"PACS_DATABASE_SYNCHRONOUS": "NORMAL"} if name == "pacs-normal" else {}
         return servers.pacs(folder, name=name, sink_port=sink_port, settings=settings)
+
+    @contextmanager
+    def _on_postgresql(self, folder: Path, sink_port: int) -> Iterator[Server]:
+        """The CPU and memory of PostgreSQL itself are not counted."""
+        with (
+            postgresql.cluster(folder.with_name(f"{folder.name}-database")) as url,
+            servers.pacs(
+                folder, name="pacs-postgresql", sink_port=sink_port, settings={"PACS_DATABASE_URL": url}
+            ) as server,
+        ):
+            fill.fill(url, self.filled.get(folder.name, 0), seed=queries.SEED)
+            yield server
 
     def _measure(
         self, workloads: Sequence[Workload], running: Sequence[Server], bench_round: Round, suffix: str = ""

@@ -1,4 +1,4 @@
-"""Fill an index with synthetic studies: `python -m bench.fill FOLDER --studies N`.
+"""Fill an index with synthetic studies: `python -m bench.fill URL --studies N`.
 
 Each study has one small instance. Its bytes go through the same scan and the same catalogue as an ingest, many
 threads at a time so that they share commits; only the objects themselves are not written, because queries never
@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from bench import datasets
 from bench.queries import SEED
@@ -27,10 +26,9 @@ _THREADS = 64
 _BATCH = 50
 
 
-def fill(folder: Path, studies: int, *, seed: str) -> None:
-    """Make `folder/index.sqlite` with this many studies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    where = settings.Database(url=f"sqlite:///{folder / 'index.sqlite'}", synchronous="NORMAL")
+def fill(url: str, studies: int, *, seed: str) -> None:
+    """Put this many studies into the index, which is made if there is none."""
+    where = settings.Database(url=url, synchronous="NORMAL")
     upgrade(where)
     database = Database(where)
     catalog = Catalog(database)
@@ -79,10 +77,10 @@ def record(seed: str, number: int) -> InstanceRecord:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.fill", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder that gets index.sqlite")
+    parser.add_argument("url", help="of the index, as in `database.url`: sqlite:///path or postgresql+psycopg://...")
     parser.add_argument("--studies", type=int, default=10_000, metavar="N")
     given = parser.parse_args()
     started = time.perf_counter()
-    fill(given.folder, given.studies, seed=SEED)
+    fill(given.url, given.studies, seed=SEED)
     seconds = time.perf_counter() - started
     print(f"{given.studies} studies in {seconds:.1f} s: {given.studies / seconds:.0f}/s")
