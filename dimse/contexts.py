@@ -66,7 +66,7 @@ MODELS: Final = {
 
 def is_storage(abstract_syntax: str) -> bool:
     """True for the storage SOP classes of the standard, retired ones included, that hold data of a patient."""
-    return abstract_syntax in sop_classes.KNOWN and abstract_syntax not in _NOT_STORED
+    return sop_classes.is_storage(abstract_syntax) and abstract_syntax not in _NOT_STORED
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Code(Enum):
     TRANSFER_SYNTAX_NOT_SUPPORTED = (0xC122, "Transfer Syntax not supported")
     NOT_AUTHORISED = (0x0124, "Not authorised")
     PROCESSING_FAILURE = (0x0110, "Processing failure")
+    REMARK = (0x0000, "Success, with a remark for the log")
     COERCION = (0xB000, "Coercion of data elements")
     ELEMENTS_DISCARDED = (0xB006, "Elements discarded")
     MISMATCH_WARNING = (0xB007, "Data Set does not match SOP Class, warning")

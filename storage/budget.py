@@ -1,5 +1,6 @@
 """Bounds on what one data set may cost: elements, values, bytes kept, depth. Every refusal names its limit."""
 
+import mmap
 from typing import Final
 
 from config.settings import Limits
@@ -9,6 +10,10 @@ from storage.values import NUMBER_SIZES, Buffer
 
 STRIDE_BYTES: Final = 65536
 """Totals are compared with their limits each time the scan has moved this far; longer values are asked for before."""
+
+_MOST_FRAGMENTS: Final = 2_000_000
+_FRAGMENTS_BETWEEN: Final = 256
+"""Fragments that may be stepped over before their pages are let go: a look at each maps up to 64 KiB around it."""
 
 _DEEPEST: Final = 80
 """Hard bound on `limits.sequence_depth`: orjson writes 254 levels, and a sequence takes three."""
@@ -54,3 +59,17 @@ class Budget:
         """Refuse a sequence `depth` levels below the data set's own elements, counted from 1."""
         if depth > self.deepest:
             raise TooLarge(f"Sequences are nested deeper than {self.deepest}")
+
+    def allow_fragment(self, tag: int, before: int, data: Buffer) -> None:
+        """Bound the number of fragments, and the memory that looking at their heads takes."""
+        if before >= _MOST_FRAGMENTS:
+            raise TooLarge(f"{label(tag)} has more than {_MOST_FRAGMENTS} fragments")
+        if before % _FRAGMENTS_BETWEEN == 0:
+            _let_go(data)
+
+
+def _let_go(data: Buffer) -> None:
+    """Drop the pages of a mapped file that were looked at; they count as our memory although they are the cache's."""
+    mapping = data.obj if isinstance(data, memoryview) else data
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)

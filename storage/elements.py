@@ -13,7 +13,7 @@ from array import array
 from typing import Any, Final
 
 from config.settings import Limits
-from index.errors import CannotUnderstand, TooLarge
+from index.errors import CannotUnderstand
 from index.layout import ByteRange
 from index.reasons import Code, Reason
 from storage.budget import STRIDE_BYTES, Budget
@@ -40,8 +40,6 @@ from storage.scopes import AMBIGUOUS, LUT_DESCRIPTORS, PIXEL_DATA, US_OR_SS, WAT
 from storage.values import BINARY, LONG_FORM, Buffer, WrongLength
 
 _PIXELS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
-
-_MOST_FRAGMENTS: Final = 2_000_000
 
 
 class Scan:
@@ -79,9 +77,13 @@ class Scan:
         self._check(end, 0)
         return scope.elements
 
-    def warn(self, detail: str) -> None:
-        """Note something that was tolerated, once."""
-        self.warnings.setdefault(detail, Reason(Code.MISMATCH_WARNING, detail))
+    def warn(self, detail: str, code: Code = Code.MISMATCH_WARNING) -> None:
+        """Note something that was tolerated and that the sender should know, once."""
+        self.warnings.setdefault(detail, Reason(code, detail))
+
+    def remark(self, detail: str) -> None:
+        """Note a slip of the encoding that changes no value: for our log, not for the sender."""
+        self.warn(detail, Code.REMARK)
 
     def _check(self, pos: int, elements: int) -> int:
         """Compare the totals with their limits; returns where to check next."""
@@ -169,10 +171,10 @@ class Scan:
         if tag == ITEM_END and delimited:
             return pos + 8, True
         if tag in (ITEM, SEQUENCE_END) and delimited:
-            self.warn("An item has no delimiter")
+            self.remark("An item has no delimiter")
             return pos, True
         if tag in (ITEM_END, SEQUENCE_END):
-            self.warn("There is a delimiter too many")
+            self.remark("There is a delimiter too many")
             self._budget.elements += 1
             return pos + 8, False
         raise CannotUnderstand(f"{label(tag)} stands where an element must be")
@@ -184,7 +186,7 @@ class Scan:
         if pos < end:
             if scope.depth or not only_zeros(self.data, pos, end):
                 raise CannotUnderstand("The data set ends inside the header of an element")
-            self.warn("There are zero bytes behind the data set")
+            self.remark("There are zero bytes behind the data set")
         return end
 
     def _sequence(self, tag: int, start: int, length: int, end: int, scope: Scope) -> int:
@@ -243,7 +245,7 @@ class Scan:
             try:
                 values = decode(self.data, start, stop, scope.charset)
             except WrongLength:
-                self.warn(f"{label(tag)} has a length that does not fit its VR")
+                self.remark(f"{label(tag)} has a length that does not fit its VR")
                 self._binary(tag, UNKNOWN, start, stop, scope)
                 return
         if values:
@@ -317,7 +319,7 @@ class Scan:
             return stop
         if scope.depth or not only_zeros(self.data, stop, end):
             raise CannotUnderstand("There are zero bytes where an element must be")
-        self.warn("There are zero bytes behind the data set")
+        self.remark("There are zero bytes behind the data set")
         return end
 
     def _postpone(self, tag: int, start: int, stop: int, scope: Scope) -> None:
@@ -378,15 +380,14 @@ class Scan:
         pos = stop = start
         while True:
             if pos == end and not scope.depth:
-                self.warn("Pixel Data has no sequence delimiter")
+                self.remark("Pixel Data has no sequence delimiter")
                 break
             mark, size, pos = self._item_header(tag, pos, end)
             if mark == SEQUENCE_END:
                 break
             if size == UNDEFINED:
                 raise CannotUnderstand(f"{label(tag)} has a fragment of undefined length")
-            if len(offsets) >= _MOST_FRAGMENTS:
-                raise TooLarge(f"{label(tag)} has more than {_MOST_FRAGMENTS} fragments")
+            self._budget.allow_fragment(tag, len(offsets), self.data)
             offsets.append(pos)
             lengths.append(size)
             stop = pos = pos + size

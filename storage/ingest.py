@@ -191,7 +191,8 @@ class ObjectIntake:
             self._remove(added.obsolete_blob_key)
         if added.status is StoreStatus.REFUSED:
             return self._refusal(added.reasons[0], record.key)
-        return StoreOutcome(added.status, record.key, record.sop_class_uid, (*warnings, *added.reasons))
+        for_sender = (reason for reason in (*warnings, *added.reasons) if reason.code is not Code.REMARK)
+        return StoreOutcome(added.status, record.key, record.sop_class_uid, tuple(for_sender))
 
     def _remove(self, blob_key: str) -> None:
         """Remove an object that is not needed, unless a rebuild of the index has found and named it meanwhile."""

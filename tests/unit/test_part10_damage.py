@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from config.settings import Limits
 from index.errors import CannotUnderstand, DataSetMismatch, PacsError, TooLarge
 from index.layout import pack
+from index.reasons import Code
 from storage import part10, syntaxes
 from storage.metadata import compress
 from tests.samples import sample
@@ -236,7 +237,7 @@ def test_trailing_zeros_are_tolerated(padding: bytes, uid: str) -> None:
     scanned = scan(data + padding, uid)
     assert list(scanned.dataset) == ["00080016", "00080018", "0020000D", "0020000E"]
     assert [warning.detail for warning in scanned.warnings] == ["There are zero bytes behind the data set"]
-    assert all(warning.code.is_warning for warning in scanned.warnings)
+    assert all(warning.code is Code.REMARK for warning in scanned.warnings)
     with pytest.raises(CannotUnderstand):
         scan(data + padding + b"\x01", uid)
 
