@@ -68,12 +68,18 @@ class Database:
                 return self._read(statement.sql, values)
             except Unreachable:
                 # The server was restarted: every idle connection is as dead as this one.
-                while self._idle:
-                    _close(self._idle.pop())
+                while connection := self._idle_reader():
+                    _close(connection)
                 return self._read(statement.sql, values)
 
+    def _idle_reader(self) -> Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
     def _read(self, sql: str, values: Params) -> list[Any]:
-        connection = self._idle.pop() if self._idle else self._driver.open_reader()
+        connection = self._idle_reader() or self._driver.open_reader()
         try:
             self._driver.begin_read()
             found: list[Any] = connection.execute(sql, values).fetchall()
@@ -132,8 +138,8 @@ class Database:
         with self._writing:
             if self._writer is not None:
                 _close(self._writer)
-            while self._idle:
-                _close(self._idle.pop())
+            while connection := self._idle_reader():
+                _close(connection)
             self._writer = None
 
 
