@@ -70,13 +70,12 @@ def _packaging(choices: Sequence[Choice], frame: FrameData) -> tuple[str, str]:
 
 
 def _retrieve(call: Call, key: InstanceKey, numbers: Sequence[int], choices: Sequence[Choice]) -> Reply | StreamReply:
-    instance = locate(call, key)
-    pixels = instance.layout.pixels
+    frame = _read(call, key, numbers[:1], choices)[0]
+    pixels = frame.instance.layout.pixels
     if pixels is None or max(numbers) > pixels.number_of_frames:
         raise NotFound("The instance has no such frame")
-    frame = _read(call, key, numbers[:1], choices)[0]
     packaging, part_type = _packaging(choices, frame)
-    tag = entity_tag((instance,), numbers, packaging, frame.transfer_syntax_uid)
+    tag = entity_tag((frame.instance,), numbers, packaging, frame.transfer_syntax_uid)
     caching = instance_headers(call, tag)
     if unchanged := not_modified(call, tag, caching):
         return unchanged

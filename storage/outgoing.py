@@ -10,6 +10,7 @@ from index.records import StoredInstance
 class FrameData:
     """One frame as it goes to a peer."""
 
+    instance: StoredInstance
     number: int
     transfer_syntax_uid: str
     data: bytes

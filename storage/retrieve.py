@@ -69,11 +69,12 @@ def frames(shelf: Shelf, scope: Scope, key: InstanceKey, numbers: Sequence[int],
     plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
     reader = _Reader(shelf, instance)
     if plan.how == "as_stored":
-        return [FrameData(number, plan.target, reader.frame(number)) for number in numbers]
+        return [FrameData(instance, number, plan.target, reader.frame(number)) for number in numbers]
     dataset = _dataset(shelf, scope, key)
     limit_bytes = shelf.limits.decoded_bytes
     return [
         FrameData(
+            instance,
             number,
             plan.target,
             recode.recode_frame(reader.stored_frame(number, dataset), plan.target, limit_bytes=limit_bytes),
