@@ -8,7 +8,7 @@ request waits for the disk twice.
 
 import os
 import threading
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import orjson
 from index.access import AuditEvent
 
 _SYNC_SECONDS = 1.0
+_FIELDS = tuple(field.name for field in fields(AuditEvent))
 
 
 class AuditLog:
@@ -61,4 +62,4 @@ class AuditLog:
 
 
 def _fields(event: AuditEvent) -> dict[str, Any]:
-    return {key: value for key, value in asdict(event).items() if value != ""}
+    return {name: value for name in _FIELDS if (value := getattr(event, name)) != ""}
