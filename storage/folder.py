@@ -158,7 +158,7 @@ class FileWriter:
             _sync_file_range(self._fd, 0, 0, _SYNC_FILE_RANGE_WRITE)
 
     def commit(self) -> None:
-        """Content and name at the same time."""
+        """Make the content durable, and the name, which another writer may have done meanwhile."""
         if self._fd < 0:
             self._fd = self._create()
         names = self._syncs.begin(folder_of(self._path))
