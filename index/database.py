@@ -21,7 +21,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.schema import Table
 
 from config import settings
-from index.dialects import Conflicting, Connection, Postgresql, Sqlite, Unreachable, is_sqlite, prepare_folder
+from index.dialects import Conflicting, Connection, Postgresql, Sqlite, is_sqlite, prepare_folder
+from index.errors import Unreachable
 
 __all__ = ["Conflicting", "Database", "Prepared", "Transaction", "Unreachable", "is_sqlite", "prepare_folder"]
 
@@ -107,9 +108,10 @@ class Database:
 
     def _roll_back(self, connection: Connection) -> None:
         try:
-            connection.execute("ROLLBACK")
+            # Not by a statement of ours: only this tells psycopg that what it prepared in a pipeline may not exist.
+            connection.rollback()
         except self._driver.errors:
-            # No transaction was open, or the connection is gone: a new one is as good as rolled back.
+            # The connection is gone: a new one is as good as rolled back.
             self._writer = None
             _close(connection)
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL
 
 from config import settings
-from index.errors import InvalidQuery, OutOfResources, PacsError
+from index.errors import InvalidQuery, OutOfResources, PacsError, Unreachable
 from index.matching import glob, like
 
 Connection = Any
@@ -31,12 +31,6 @@ _WRITE_TIMEOUT_SECONDS = 60.0
 
 class Conflicting(PacsError):
     """Another process wrote the same at the same time; the transaction may be run again."""
-
-
-class Unreachable(OutOfResources):
-    """The index cannot be reached."""
-
-    http_status = 503
 
 
 def is_sqlite(url: URL) -> bool:

@@ -93,3 +93,9 @@ class OutOfResources(PacsError):
     http_status = 507
     dimse_status = 0xA700
     code = Code.OUT_OF_RESOURCES
+
+
+class Unreachable(OutOfResources):
+    """A service that the archive needs does not answer; the same request may succeed later."""
+
+    http_status = 503

@@ -4,6 +4,7 @@ An object waits in memory, a large one in a file, until it is complete; then it 
 parts. Such services show an object only when it is whole and acknowledge it only when it is durable.
 """
 
+import logging
 import mmap
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,10 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
 from obstore.store import MemoryStore, ObjectStore, S3Store, from_url
 
 from config import settings
-from index.errors import NotFound, PacsError
+from index.errors import NotFound, PacsError, Unreachable
 from storage.keys import MISSING, SHORTER, StoredBlob, new_key
+
+_log = logging.getLogger(__name__)
 
 _PART_BYTES = 8 * 1024**2
 _PARALLEL_PARTS = 3
@@ -69,7 +72,7 @@ class RemoteStore:
         except FileNotFoundError as error:
             raise NotFound(MISSING) from error
         except BaseError as error:
-            raise PacsError("The object store cannot be read") from error
+            raise _unreachable("be read", error) from error
         if len(data) != length:
             raise PacsError(SHORTER)
         return data
@@ -83,7 +86,7 @@ class RemoteStore:
         except FileNotFoundError as error:
             raise NotFound(MISSING) from error
         except BaseError as error:
-            raise PacsError("The object store cannot be read") from error
+            raise _unreachable("be read", error) from error
         return _blocks(answer, length, block_bytes)
 
     def view(self, key: str, length: int) -> memoryview:
@@ -105,7 +108,7 @@ class RemoteStore:
             except FileNotFoundError:
                 self._delete_each(wanted[start : start + _DELETED_AT_ONCE])
             except BaseError as error:
-                raise PacsError("The object store cannot delete") from error
+                raise _unreachable("delete", error) from error
 
     def _delete_each(self, keys: list[str]) -> None:
         """Some stores stop at the first key that is not there."""
@@ -115,7 +118,7 @@ class RemoteStore:
             except FileNotFoundError:
                 continue
             except BaseError as error:
-                raise PacsError("The object store cannot delete") from error
+                raise _unreachable("delete", error) from error
 
     def walk(self, prefix: str = "") -> Iterator[StoredBlob]:
         """All objects below a prefix that ends in `/`, in the order of their keys."""
@@ -124,7 +127,13 @@ class RemoteStore:
                 for entry in sorted(batch, key=lambda entry: entry["path"]):
                     yield StoredBlob(entry["path"], entry["size"], entry["last_modified"].timestamp())
         except BaseError as error:
-            raise PacsError("The object store cannot be listed") from error
+            raise _unreachable("be listed", error) from error
+
+
+def _unreachable(what: str, error: BaseError) -> Unreachable:
+    """The peer hears that it may try again, the log hears why. It is not the fault of what was sent."""
+    _log.error("Object store failed", extra={"Error": str(error).partition("\n")[0][:300]})
+    return Unreachable(f"The object store cannot {what}")
 
 
 def _blocks(answer: "obstore.GetResult", length: int, block_bytes: int) -> Iterator[bytes]:
@@ -134,7 +143,7 @@ def _blocks(answer: "obstore.GetResult", length: int, block_bytes: int) -> Itera
             missing -= len(block)
             yield bytes(block)
     except BaseError as error:
-        raise PacsError("The object store cannot be read") from error
+        raise _unreachable("be read", error) from error
     if missing:
         raise PacsError(SHORTER)
 
@@ -189,7 +198,7 @@ class SpoolWriter:
                     max_concurrency=_PARALLEL_PARTS,
                 )
         except BaseError as error:
-            raise PacsError("The object store cannot be written") from error
+            raise _unreachable("be written", error) from error
         self._uploaded = True
         self._drop()
 
@@ -211,7 +220,7 @@ class SpoolWriter:
             except FileNotFoundError:
                 pass
             except BaseError as error:
-                raise PacsError("The object store cannot delete") from error
+                raise _unreachable("delete", error) from error
 
     def _drop(self) -> None:
         self._memory = bytearray()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from config import settings
-from index.errors import NotFound, PacsError
+from index.errors import NotFound, PacsError, Unreachable
 from storage.blobs import BlobStore, open_store
 from tests import s3
+from tests.conftest import free_port
 
 THRESHOLD = 100_000
 """Small, so that both ways of a remote store are walked: in memory and by a spool file."""
@@ -168,3 +169,19 @@ def test_many_threads_write_and_read_at_once(store: BlobStore) -> None:
         thread.join()
     assert not failures
     assert len(keys(store)) == 64
+
+
+def test_a_service_that_does_not_answer_is_a_reason_to_try_again(tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    store = open_store(
+        settings.Storage(url="s3://bucket", endpoint=nobody, access_key_id="a", secret_access_key="b", allow_http=True)
+    )
+    writer = store.create(store.new_key("default"))
+    writer.write(b"0123456789")
+    with pytest.raises(Unreachable) as refusal:
+        writer.commit()
+    writer.abort()
+    # The modality keeps the image and sends it again (PS3.4 table B.2-1), the browser knows whose fault it is.
+    assert (refusal.value.reason().code.status, refusal.value.http_status) == (0xA700, 503)
+    with pytest.raises(Unreachable):
+        store.read("default/some-object", 0, 10)
