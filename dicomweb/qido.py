@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
 from pydicom.datadict import tag_for_keyword
 
 from dicomweb.accept import JSON
@@ -24,7 +23,7 @@ from dicomweb.replies import Reply
 from index.attributes import BY_KEYWORD, BY_TAG, Attribute, levels_down_to
 from index.errors import InvalidQuery
 from index.query import Exact, Filter, Order, Query, parse_filter
-from index.records import Answer, Level
+from index.records import Level
 
 _FOLDED: Final = {keyword.casefold(): keyword for keyword in BY_KEYWORD}
 _SEARCHABLE: Final = [row.keyword for row in BY_KEYWORD.values() if row.searchable]
@@ -162,22 +161,8 @@ def _query(request: _Request, limit: int) -> Query:
     )
 
 
-def _value(answer: Answer, tag: str) -> str:
-    values = answer.get(tag, {}).get("Value", ("",))
-    return str(values[0])
-
-
-def _retrieve_url(base: str, level: Level, answer: Answer) -> str:
-    url = f"{base}/studies/{_value(answer, '0020000D')}"
-    if level is not Level.STUDY:
-        url += f"/series/{_value(answer, '0020000E')}"
-    if level is Level.IMAGE:
-        url += f"/instances/{_value(answer, '00080018')}"
-    return url
-
-
-def _find(call: Call, request: _Request, query: Query) -> tuple[list[Answer], int | None]:
-    answers = list(call.archive.search(call.principal, query))
+def _find(call: Call, request: _Request, query: Query) -> tuple[list[bytes], int | None]:
+    answers = call.archive.search_texts(call.principal, query, call.base_url())
     total = call.archive.count(call.principal, query) if request.count else None
     return answers, total
 
@@ -207,13 +192,7 @@ def _search(call: Call, request: _Request) -> Reply:
         headers.append(_warning(f"The following parameters are not supported and were ignored: {names}"))
     if total is not None:
         headers.append((b"x-total-count", b"%d" % total))
-    base = call.base_url()
-    rows = [{**answer, "00081190": _retrieve_url_element(base, request.level, answer)} for answer in answers]
-    return Reply(200, headers, (orjson.dumps(rows, option=orjson.OPT_SORT_KEYS),))
-
-
-def _retrieve_url_element(base: str, level: Level, answer: Answer) -> dict[str, object]:
-    return {"vr": "UR", "Value": [_retrieve_url(base, level, answer)]}
+    return Reply(200, headers, (b"[%b]" % b",".join(answers),))
 
 
 async def _answer(call: Call, level: Level, *fixed: tuple[str, str]) -> Reply:

@@ -1,7 +1,8 @@
 """The parts of an answer: which columns each is read from, and how they become DICOM JSON.
 
 A summary is stored with its tags in ascending order and null where only the index knows the value; putting the
-value in keeps the order (PS3.18 F.2.2). Answers of several parts are merged and sorted.
+value in keeps the order (PS3.18 F.2.2). The Retrieve URL is null too: only the web has it (`index.texts`). Answers
+of several parts are merged and sorted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,8 @@ class Part:
     build: Callable[..., Document]
 
 
-_ONLINE = {"vr": "CS", "Value": ["ONLINE"]}
+ONLINE = {"vr": "CS", "Value": ["ONLINE"]}
+"""Instance Availability of everything."""
 _AVAILABILITY = tag_of("InstanceAvailability")
 _MODALITIES = tag_of("ModalitiesInStudy")
 _CLASSES = tag_of("SOPClassesInStudy")
@@ -39,6 +41,7 @@ _STUDY_UID = tag_of("StudyInstanceUID")
 _SERIES_UID = tag_of("SeriesInstanceUID")
 _SERIES_OF_STUDY = tag_of("NumberOfStudyRelatedSeries")
 _INSTANCES_OF_STUDY = tag_of("NumberOfStudyRelatedInstances")
+_RETRIEVE_URL = tag_of("RetrieveURL")
 _INSTANCES_OF_SERIES = tag_of("NumberOfSeriesRelatedInstances")
 _COUNTERS = tuple(
     (row.tag, row.column)
@@ -46,7 +49,7 @@ _COUNTERS = tuple(
     if row.level is Level.PATIENT and row.keyword.startswith("NumberOfPatientRelated")
 )
 _COUNTER_TAGS = frozenset(tag for tag, _ in _COUNTERS)
-_IMAGE: tuple[tuple[str, str, Any], ...] = tuple(
+IMAGE: tuple[tuple[str, str, Any], ...] = tuple(
     sorted(
         [
             *((row.tag, row.vr, instances.c[row.column]) for row in BY_KEYWORD.values() if row.level is Level.IMAGE),
@@ -65,7 +68,7 @@ def _element(vr: str, values: list[Any]) -> Document:
 
 
 @lru_cache(maxsize=1024)
-def _listed(vr: str, column: str) -> Document:
+def listed(vr: str, column: str) -> Document:
     """A list column as an element; shared by answers, which nobody may change. Few different ones occur."""
     return _element(vr, list_values(column))
 
@@ -82,9 +85,10 @@ def _patient(summary: bytes, *numbers: int) -> Document:
 
 def _study(summary: bytes, modalities: str, classes: str, of_series: int, of_instances: int) -> Document:
     document: Document = orjson.loads(summary)
-    document[_AVAILABILITY] = _ONLINE
-    document[_MODALITIES] = _listed("CS", modalities)
-    document[_CLASSES] = _listed("UI", classes)
+    document.pop(_RETRIEVE_URL, None)
+    document[_AVAILABILITY] = ONLINE
+    document[_MODALITIES] = listed("CS", modalities)
+    document[_CLASSES] = listed("UI", classes)
     document[_SERIES_OF_STUDY] = {"vr": "IS", "Value": [of_series]}
     document[_INSTANCES_OF_STUDY] = {"vr": "IS", "Value": [of_instances]}
     return document
@@ -92,7 +96,8 @@ def _study(summary: bytes, modalities: str, classes: str, of_series: int, of_ins
 
 def _series(summary: bytes, of_instances: int, study_uid: str) -> Document:
     document: Document = orjson.loads(summary)
-    document[_AVAILABILITY] = _ONLINE
+    document.pop(_RETRIEVE_URL, None)
+    document[_AVAILABILITY] = ONLINE
     document[_STUDY_UID] = {"vr": "UI", "Value": [study_uid]}
     document[_INSTANCES_OF_SERIES] = {"vr": "IS", "Value": [of_instances]}
     return document
@@ -100,9 +105,9 @@ def _series(summary: bytes, of_instances: int, study_uid: str) -> Document:
 
 def _image(*values: Any) -> Document:
     document: Document = {}
-    for (tag, vr, column), value in zip(_IMAGE, values, strict=True):
+    for (tag, vr, column), value in zip(IMAGE, values, strict=True):
         if column is None:
-            document[tag] = _ONLINE
+            document[tag] = ONLINE
         elif value == NO_NUMBER:
             document[tag] = {"vr": vr}
         elif value is not None:
@@ -141,7 +146,7 @@ PARTS: Mapping[str, Part] = {
     "series": Part(
         (series.c.summary, series.c.number_of_series_related_instances, studies.c.study_instance_uid), _series
     ),
-    "image": Part(tuple(null() if column is None else column for _, _, column in _IMAGE), _image),
+    "image": Part(tuple(null() if column is None else column for _, _, column in IMAGE), _image),
 }
 
 _OF_STUDY = SUMMARY_TAGS[Level.STUDY] | SUMMARY_TAGS[Level.PATIENT]

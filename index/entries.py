@@ -82,23 +82,28 @@ _SEARCHED: Mapping[Level, tuple[Attribute, ...]] = {
 }
 
 
-def _summarised(*levels: Level) -> tuple[tuple[str, str, bool, bool], ...]:
+_SummaryRows = tuple[tuple[str, str, bool, bool], ...]
+
+
+def _summarised(*levels: Level, computed: Iterable[str] = ()) -> _SummaryRows:
     """Tag, VR, default and computed of what a summary holds. A study's has its patient's attributes as the images
-    say them, but not the patient's counters."""
+    say them, but not the patient's counters. `computed` are further tags that answers of this level have."""
     rows = [
         row
         for row in ATTRIBUTES
         if row.level in levels and (row.level is levels[-1] or row.keyword not in COMPUTED[row.level])
     ]
-    return tuple(sorted((row.tag, row.vr, row.default, row.keyword in COMPUTED[row.level]) for row in rows))
+    found = [(row.tag, row.vr, row.default, row.keyword in COMPUTED[row.level]) for row in rows]
+    return tuple(sorted([*found, *((tag, "", True, True) for tag in computed)]))
 
 
-_SUMMARISED: Mapping[Level, tuple[tuple[str, str, bool, bool], ...]] = {
+_RETRIEVE_URL = tag_of("RetrieveURL")
+_SUMMARISED: Mapping[Level, _SummaryRows] = {
     Level.PATIENT: _summarised(Level.PATIENT),
-    Level.STUDY: _summarised(Level.PATIENT, Level.STUDY),
+    Level.STUDY: _summarised(Level.PATIENT, Level.STUDY, computed=(_RETRIEVE_URL,)),
     # A series also tells its study and availability; all instances have one, so it is not stored for each.
-    Level.SERIES: tuple(
-        sorted((*_summarised(Level.SERIES), *((tag, "", True, True) for tag in ("00080056", "0020000D"))))
+    Level.SERIES: _summarised(
+        Level.SERIES, computed=(_RETRIEVE_URL, tag_of("InstanceAvailability"), tag_of("StudyInstanceUID"))
     ),
 }
 _EXTRA: Mapping[Level, tuple[str, ...]] = {

@@ -12,6 +12,7 @@ from index.query import Query
 from index.records import Answer, Level
 from index.selection import FROM, TABLE_OF, Selection
 from index.tables import documents, instances, patients, studies
+from index.texts import TEXTS, escaped, written
 
 _PAGE = 256
 
@@ -32,6 +33,21 @@ class Search:
         """
         ids = self._selection.ids(scope, query)
         return self._answers(ids, query, needed_parts(query))
+
+    def find_texts(self, scope: Scope, query: Query, root: str) -> list[bytes]:
+        """All matches in order as DICOM JSON, each with its Retrieve URL below `root`. Raises InvalidQuery."""
+        ids = self._selection.ids(scope, query)
+        names = needed_parts(query)
+        address = escaped(root)
+        build = TEXTS.get(names)
+        if build is None:
+            return [written(address, query.level, answer) for answer in self._answers(ids, query, names)]
+        texts: list[bytes] = []
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            rows = {row[0]: row for row in self._rows(page, query.level, names)}
+            texts += [build(address, *rows[number][1:]) for number in page if number in rows]
+        return texts
 
     def count(self, scope: Scope, query: Query) -> int:
         """Number of matches without limit and offset."""

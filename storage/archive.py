@@ -12,7 +12,7 @@ from index.errors import PacsError
 from index.query import Query
 from index.records import Answer, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
 from index.search import Search
-from storage import metadata, retrieve
+from storage import metadata, retrieve, video
 from storage.accesslog import AccessLog
 from storage.blobs import BlobStore
 from storage.incoming import Incoming, Intake
@@ -75,6 +75,12 @@ class Archive:
         return self._search.find(principal.scope, query)
 
     @permits(Permission.QUERY)
+    def search_texts(self, principal: Principal, /, query: Query, root: str) -> list[bytes]:
+        """All matches, in order, as DICOM JSON with Retrieve URLs below the address `root`. Raises InvalidQuery."""
+        self._log.queried(principal, query)
+        return self._search.find_texts(principal.scope, query, root)
+
+    @permits(Permission.QUERY)
     def count(self, principal: Principal, /, query: Query) -> int:
         """Number of matches without limit and offset."""
         return self._search.count(principal.scope, query)
@@ -134,6 +140,12 @@ class Archive:
         opened = retrieve.bulkdata(self._shelf, principal.scope, key, path)
         self._log.viewed(principal, key.study_instance_uid)
         return opened
+
+    @permits(Permission.VIEW)
+    def video(self, principal: Principal, /, instance: StoredInstance, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `stop` of the stream that a video is (`storage.video`)."""
+        self._log.viewed(principal, instance.key.study_instance_uid)
+        return video.stream(self._shelf.blobs, instance, start, stop)
 
     @permits(Permission.VIEW)
     def render(self, principal: Principal, /, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
