@@ -79,6 +79,28 @@ def test_a_transaction_that_raises_leaves_nothing(index: Index) -> None:
     assert index.database.rows(find, {}) == []
 
 
+def test_a_statement_that_a_failed_pipeline_never_reached_works_afterwards() -> None:
+    """What psycopg believes to have prepared must be forgotten with the transaction, not only the first time."""
+    url = postgresql_url()
+    pacs.migrations.upgrade(url)
+    database = Database(settings.Database(url=url))
+    add = database.prepare(tenants.insert().values(name=literal_column("'wanted by two'")))
+    find = database.prepare(select(tenants.c.id).where(tenants.c.name == literal_column("'nobody'")))
+    with pytest.raises(RuntimeError), database.write() as tx:
+        tx.run(find, {})
+        raise RuntimeError
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False)) as other:
+        other.execute(add.sql)
+        with pytest.raises(Conflicting), database.write() as tx:
+            tx.run(add, {})  # Waits for the other one, and everything behind it as well.
+            for _ in range(10):
+                tx.run(find, {})
+            other.commit()
+    with database.write() as tx:
+        assert tx.rows(find, {}) == []
+    database.close()
+
+
 def test_a_broken_rule_is_a_conflict_and_the_next_transaction_works(index: Index) -> None:
     add = index.database.prepare(tenants.insert().values(id=literal_column("-5"), name=literal_column("'double'")))
     with pytest.raises(Conflicting), index.database.write() as tx:
