@@ -2,14 +2,16 @@
 
 The first instance of a patient, study or series decides its attributes; later ones that say otherwise are
 recorded in `disagreements` and never refused. Counters are kept here and nowhere else (see also
-`index.versions`, which takes instances out again). On PostgreSQL several processes run this at once: rows are
-locked in the order of their UIDs and ids, and who loses a race for a unique key runs its transaction again.
+`index.versions`, which takes instances out again). On PostgreSQL several processes run this at once. First come
+all inserts, in the order of UIDs; then all updates of rows that others may want as well, patients before studies
+before series, each by id (`Touch`): who waits never holds what the other one needs. Who loses a race for a unique
+key runs its transaction again.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, or_, select, update
 
@@ -30,6 +32,16 @@ class Place:
     patient_fk: int
     study_fk: int
     series_fk: int
+
+
+class Touch(NamedTuple):
+    """An update of a row that other processes update too, put off until its turn."""
+
+    height: int
+    """0 for patients, 1 for studies, 2 for series."""
+    row: int
+    statement: Prepared
+    params: dict[str, Any]
 
 
 class Admission:
@@ -113,7 +125,8 @@ class Admission:
         if not newcomers:
             return
         ordered = sorted(newcomers, key=lambda one: (one.tenant_id, *_uids(one)))
-        places = self._places(tx, ordered)
+        touches: list[Touch] = []
+        places = self._places(tx, ordered, touches)
         ids = tx.new_ids("instances", len(ordered))
         rows = [
             one.entry.instance
@@ -131,10 +144,12 @@ class Admission:
             {"instance_fk": number, "body": one.entry.record.metadata} for one, number in zip(ordered, ids, strict=True)
         ]
         tx.run_many(self._add_document, bodies)
-        self.count(tx, places, 1)
+        touches += self._counts(places, 1)
+        for touch in sorted(touches, key=lambda one: one[:2]):
+            tx.run(touch.statement, touch.params)
         self.record_changes(tx, ordered)
 
-    def _places(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> list[Place]:
+    def _places(self, tx: Transaction, newcomers: Sequence[Newcomer], touches: list[Touch]) -> list[Place]:
         known: dict[tuple[object, ...], Place] = {}
         classes: set[tuple[int, str]] = set()
         places = []
@@ -144,31 +159,32 @@ class Admission:
             key = (one.tenant_id, study_uid, series_uid, *one.entry.documents())
             place = known.get(key)
             if place is None:
-                place = known[key] = self._place(tx, one, classes)
-            self._note_class(tx, place, one.entry, classes)
+                place = known[key] = self._place(tx, one, classes, touches)
+            touches += self._note_class(place, one.entry, classes)
             places.append(place)
         return places
 
-    def _place(self, tx: Transaction, one: Newcomer, classes: set[tuple[int, str]]) -> Place:
+    def _place(self, tx: Transaction, one: Newcomer, classes: set[tuple[int, str]], touches: list[Touch]) -> Place:
         study_uid, series_uid, _ = _uids(one)
         rows = tx.rows(self._find_study, {"tenant_id": one.tenant_id, "uid": study_uid})
         if rows:
             study_fk, patient_fk, newest, summary, extra = rows[0]
             self._disagreements.compare(tx, one, Level.STUDY, (study_uid, summary, extra))
         else:
-            study_fk, patient_fk, newest = self._new_study(tx, one)
+            study_fk, patient_fk, newest = self._new_study(tx, one, touches)
         found = tx.rows(self._find_series, {"study_fk": study_fk, "uid": series_uid})
         if found:
             series_fk, known_classes, summary, extra = found[0]
             self._disagreements.compare(tx, one, Level.SERIES, (series_uid, summary, extra))
             classes.update((series_fk, uid) for uid in known_classes.split("\\"))
         else:
-            series_fk, made = self._new_series(tx, one, study_fk, newest)
+            series_fk, made = self._new_series(tx, one, study_fk)
             if made:
-                self.count_series(tx, Place(patient_fk, study_fk, series_fk), 1)
+                touches += self._count_series(Place(patient_fk, study_fk, series_fk), 1)
+                touches += self._note_modality(one, study_fk, newest)
         return Place(patient_fk, study_fk, series_fk)
 
-    def _new_study(self, tx: Transaction, one: Newcomer) -> tuple[int, int, int]:
+    def _new_study(self, tx: Transaction, one: Newcomer, touches: list[Touch]) -> tuple[int, int, int]:
         entry, study_uid = one.entry, one.entry.record.key.study_instance_uid
         patient_fk = self._patient(tx, one)
         described = entry.study
@@ -186,7 +202,7 @@ class Admission:
         study_fk, newest = made[0][0], described.columns["sort_key"]
         term = {"tenant_id": one.tenant_id, "sort_key": newest, "study_fk": study_fk}
         tx.run_many(self._add_term, [term | {"kind": kind, "term": text} for kind, text in entry.terms])
-        self.count_study(tx, Place(patient_fk, study_fk, 0), 1)
+        touches.append(self._count_study(patient_fk, 1))
         return study_fk, patient_fk, newest
 
     def _patient(self, tx: Transaction, one: Newcomer) -> int:
@@ -205,7 +221,7 @@ class Admission:
         self._disagreements.compare(tx, one, Level.PATIENT, (one.entry.record.key.study_instance_uid, *rows[0][1:]))
         return int(rows[0][0])
 
-    def _new_series(self, tx: Transaction, one: Newcomer, study_fk: int, newest: int) -> tuple[int, bool]:
+    def _new_series(self, tx: Transaction, one: Newcomer, study_fk: int) -> tuple[int, bool]:
         described = one.entry.series
         uid = one.entry.record.key.series_instance_uid
         values = described.columns | {
@@ -217,45 +233,65 @@ class Admission:
         made = tx.rows(self._add_series, values)
         if not made:
             return int(tx.rows(self._find_series, {"study_fk": study_fk, "uid": uid})[0][0]), False
-        self._note_modality(tx, one.tenant_id, (study_fk, newest), described.columns["modality"])
         return int(made[0][0]), True
 
-    def _note_modality(self, tx: Transaction, tenant_id: int, study: tuple[int, int], modality: str) -> None:
-        """Add a modality to a study (id and sort key) and make the study findable by it."""
+    def _note_modality(self, one: Newcomer, study_fk: int, newest: int) -> list[Touch]:
+        """Add a modality to a study (`newest` is its sort key) and make the study findable by it."""
+        modality = one.entry.series.columns["modality"]
         if not modality:
-            return
-        study_fk, newest = study
-        tx.run(self._grow_modalities, _growth(study_fk, modality))
-        kind = TERM_KINDS["ModalitiesInStudy"]
-        term = {"tenant_id": tenant_id, "kind": kind, "term": modality, "sort_key": newest, "study_fk": study_fk}
-        tx.run(self._add_term, term)
+            return []
+        term = {"tenant_id": one.tenant_id, "kind": TERM_KINDS["ModalitiesInStudy"], "term": modality}
+        return [
+            Touch(1, study_fk, self._grow_modalities, _growth(study_fk, modality)),
+            Touch(1, study_fk, self._add_term, term | {"sort_key": newest, "study_fk": study_fk}),
+        ]
 
-    def _note_class(self, tx: Transaction, place: Place, entry: Entry, classes: set[tuple[int, str]]) -> None:
-        known = (place.series_fk, entry.record.sop_class_uid)
-        if known not in classes:
-            classes.add(known)
-            tx.run(self._grow_series_classes, _growth(place.series_fk, known[1]))
-            tx.run(self._grow_study_classes, _growth(place.study_fk, known[1]))
+    def _note_class(self, place: Place, entry: Entry, classes: set[tuple[int, str]]) -> list[Touch]:
+        uid = entry.record.sop_class_uid
+        if (place.series_fk, uid) in classes:
+            return []
+        classes.add((place.series_fk, uid))
+        return [
+            Touch(1, place.study_fk, self._grow_study_classes, _growth(place.study_fk, uid)),
+            Touch(2, place.series_fk, self._grow_series_classes, _growth(place.series_fk, uid)),
+        ]
 
-    def count_series(self, tx: Transaction, place: Place, sign: int) -> None:
-        """Add or take away one series."""
-        tx.run(self._count[0], {"row": place.patient_fk, "studies": 0, "series": sign, "instances": 0})
-        tx.run(self._count[1], {"row": place.study_fk, "series": sign, "instances": 0})
+    def _count_study(self, patient_fk: int, sign: int) -> Touch:
+        return self._counted(0, patient_fk, studies=sign)
 
-    def count_study(self, tx: Transaction, place: Place, sign: int) -> None:
-        """Add or take away one study."""
-        tx.run(self._count[0], {"row": place.patient_fk, "studies": sign, "series": 0, "instances": 0})
+    def _count_series(self, place: Place, sign: int) -> list[Touch]:
+        return [self._counted(0, place.patient_fk, series=sign), self._counted(1, place.study_fk, series=sign)]
 
-    def count(self, tx: Transaction, places: Sequence[Place], sign: int) -> None:
-        """Add (1) or take away (-1) one instance at each place, in the order of the rows' ids."""
+    def _counts(self, places: Sequence[Place], sign: int) -> list[Touch]:
         totals = (
             Counter(p.patient_fk for p in places),
             Counter(p.study_fk for p in places),
             Counter(p.series_fk for p in places),
         )
-        for statement, total in zip(self._count, totals, strict=True):
-            rows = [{"row": row, "studies": 0, "series": 0, "instances": sign * total[row]} for row in sorted(total)]
-            tx.run_many(statement, rows)
+        return [
+            self._counted(height, row, instances=sign * number)
+            for height, total in enumerate(totals)
+            for row, number in total.items()
+        ]
+
+    def _counted(self, height: int, row: int, **more: int) -> Touch:
+        params = {"row": row, "studies": 0, "series": 0, "instances": 0, **more}
+        return Touch(height, row, self._count[height], params)
+
+    def uncount_study(self, tx: Transaction, place: Place) -> None:
+        """Take away one study."""
+        touch = self._count_study(place.patient_fk, -1)
+        tx.run(touch.statement, touch.params)
+
+    def uncount_series(self, tx: Transaction, place: Place) -> None:
+        """Take away one series."""
+        for touch in self._count_series(place, -1):
+            tx.run(touch.statement, touch.params)
+
+    def uncount(self, tx: Transaction, place: Place) -> None:
+        """Take away one instance."""
+        for touch in self._counts([place], -1):
+            tx.run(touch.statement, touch.params)
 
     def record_changes(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
         """One row of the change feed for each; the last thing a transaction does."""

@@ -48,13 +48,13 @@ class Removal:
         """Take one instance out; its document goes with it."""
         place = Place(*tx.rows(self._place, {"row": instance_id})[0])
         tx.run(self._delete_instance, {"row": instance_id})
-        self._admission.count(tx, [place], -1)
+        self._admission.uncount(tx, place)
         if not tx.changed(self._delete_series, {"row": place.series_fk}):
             return
-        self._admission.count_series(tx, place, -1)
+        self._admission.uncount_series(tx, place)
         self._forget_lost_terms(tx, place.study_fk)
         if tx.changed(self._delete_study, {"row": place.study_fk}):
-            self._admission.count_study(tx, place, -1)
+            self._admission.uncount_study(tx, place)
             tx.run(self._delete_patient, {"row": place.patient_fk})
 
     def _forget_lost_terms(self, tx: Transaction, study_fk: int) -> None:

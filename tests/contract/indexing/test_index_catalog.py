@@ -9,8 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import orjson
+import psycopg
 import pytest
 import zstandard
+from sqlalchemy.engine import make_url
 
 from index.access import Scope
 from index.catalog import Catalog
@@ -386,6 +388,44 @@ def test_two_processes_may_send_the_same_instances_at_once(index: Index) -> None
     answer = _study(index, study)
     assert (answer["00201206"], answer["00201208"], answer["00080061"]) == ([2], [60], ["CT", "MR"])
     assert len(index.catalog.changes(index.scope, 0, 1000)) == 60
+
+
+_PROCESS_OF_A_SCANNER = """
+import sys
+from dataclasses import replace
+from config import settings
+from index.catalog import Catalog
+from index.database import Database
+from tests import records
+url, tenant, study, mine = sys.argv[1:]
+database = Database(settings.Database(url=url))
+catalog = Catalog(database)
+for number in range(60):
+    # Every other instance opens a series, with a modality that the study may not have yet.
+    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{number // 2}", "PatientID": study[-60:]}
+    record = records.a_record(**uids, SOPInstanceUID=f"{study}.{mine}.{number}", Modality=f"M{number // 4}")
+    record = replace(record, blob_key=f"{study}/{mine}/{number}")
+    added = catalog.add(tenant, record, records.ORIGIN, duplicates="refuse")
+    assert added.status.name == "STORED", added
+database.close()
+"""
+
+
+def test_processes_that_fill_one_study_never_wait_in_a_circle(index: Index) -> None:
+    """A deadlock is resolved by the server, but only after a second in which the modality hangs."""
+    study = new_uid() + ".78"
+    root = Path(__file__).parents[3]
+    arguments = [sys.executable, "-c", _PROCESS_OF_A_SCANNER, index.settings.url, index.scope.tenant, study]
+    processes = [subprocess.Popen([*arguments, str(number)], cwd=root) for number in range(1, 4)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    answer = _study(index, study)
+    assert (answer["00201206"], answer["00201208"], len(answer["00080061"])) == ([30], [180], 15)
+    url = make_url(index.settings.url)
+    if url.get_backend_name() == "postgresql":
+        # The server counts what a session did when the session ends, and these three have ended.
+        with psycopg.connect(url.set(drivername="postgresql").render_as_string(False)) as connection:
+            found = connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+            assert found.fetchone() == (0,)
 
 
 def test_one_bad_instance_does_not_spoil_the_others(index: Index) -> None:
