@@ -98,6 +98,7 @@ OBJECT: Final = (*OBJECTS, Offer("application/dicom", "single", (EXPLICIT_LITTLE
 FRAMES: Final = _pixel_offers()
 BULK: Final = (Offer(OCTET_STREAM), Offer(OCTET_STREAM, "multipart"))
 IMAGE: Final = (Offer("image/jpeg", aliases=("image/jpg",)), Offer("image/png"))
+VIDEO: Final = {name: (Offer(name, aliases=dict(_PIXEL_TYPES)[name]), *IMAGE) for name in ("video/mp4", "video/mpeg2")}
 DOCUMENT: Final = (Offer("application/pdf"),)
 
 

@@ -3,7 +3,8 @@
 A frame as stored is one read at a known place: one hop to a thread, one look-up, one `pread`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 
 from dicomweb.accept import BULK, FRAMES, Choice
 from dicomweb.caching import byte_range, cut, entity_tag, instance_headers, not_modified
@@ -111,16 +112,25 @@ def _message(
     yield closing(boundary)
 
 
-def partial_reply(call: Call, opened: OpenObject, content_type: str, headers: Headers) -> Reply | StreamReply:
-    """A single-part body, whole or the range that was asked for (RFC 9110 14). Blocks."""
+def partial_reply(
+    call: Call,
+    length_bytes: int,
+    read: Callable[[int, int], Iterable[bytes]],
+    content_type: str,
+    headers: Headers,
+) -> Reply | StreamReply:
+    """A single-part body, whole or the range that was asked for (RFC 9110 14). Blocks.
+
+    `read` gives the bytes from a first to before a last one.
+    """
     tag = dict(headers).get(b"etag", b"").decode()
     headers = ((b"content-type", content_type.encode()), (b"accept-ranges", b"bytes"), *headers)
-    wanted = byte_range(call, opened.length_bytes, tag)
-    start, stop = wanted or (0, opened.length_bytes)
-    blocks = cut(opened.blocks, start, stop)
+    wanted = byte_range(call, length_bytes, tag)
+    start, stop = wanted or (0, length_bytes)
+    blocks = (block for block in read(start, stop))
     if wanted is None:
-        return open_reply(200, headers, blocks, call.web.readers, opened.length_bytes)
-    shown = (b"content-range", f"bytes {start}-{stop - 1}/{opened.length_bytes}".encode())
+        return open_reply(200, headers, blocks, call.web.readers, length_bytes)
+    shown = (b"content-range", f"bytes {start}-{stop - 1}/{length_bytes}".encode())
     return open_reply(206, (*headers, shown), blocks, call.web.readers, stop - start)
 
 
@@ -131,7 +141,7 @@ def _bulkdata(call: Call, key: InstanceKey, path: str, choice: Choice) -> Reply 
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if choice.packaging == "single":
-        return partial_reply(call, opened, OCTET_STREAM, caching)
+        return partial_reply(call, opened.length_bytes, partial(cut, opened.blocks), OCTET_STREAM, caching)
     boundary = new_boundary()
     head, tail = part_head(boundary, OCTET_STREAM), PART_TAIL + closing(boundary)
     headers = ((b"content-type", message_type(boundary, OCTET_STREAM).encode()), *caching)

@@ -1,16 +1,18 @@
 """Rendered images and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5).
 
-A document is its own rendering: the PDF of an encapsulated document leaves as it was put in.
+A document is its own rendering: the PDF of an encapsulated document leaves as it was put in. So does a video, of
+which a player fetches ranges; who asks for a picture of it gets a neutral one.
 """
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import orjson
 
-from dicomweb.accept import DOCUMENT, IMAGE, Choice
-from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
+from dicomweb.accept import DOCUMENT, IMAGE, VIDEO, Choice
+from dicomweb.caching import cut, entity_tag, growing_headers, instance_headers, not_modified
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_numbers, instance_key, locate, partial_reply
@@ -18,6 +20,8 @@ from dicomweb.replies import Reply, StreamReply
 from index.errors import NotAcceptable, NotFound
 from index.records import RenderOptions, StoredInstance
 from storage.outgoing import OpenObject
+from storage.transfer import media_type
+from storage.video import is_video, length_bytes
 
 _FUNCTIONS: Final = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 _ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
@@ -67,12 +71,12 @@ def parse_quality(text: str) -> int:
     return int(text)
 
 
-def render_options(parameters: Mapping[str, str], media_type: str, *, thumbnail: bool = False) -> RenderOptions:
+def render_options(parameters: Mapping[str, str], picture_type: str, *, thumbnail: bool = False) -> RenderOptions:
     """The options that the query parameters name. Raises BadRequest."""
     viewport = parameters.get("viewport")
     window = parameters.get("window")
     return RenderOptions(
-        media_type="image/png" if media_type == "image/png" else "image/jpeg",
+        media_type="image/png" if picture_type == "image/png" else "image/jpeg",
         quality=parse_quality(parameters.get("quality", "75" if thumbnail else "90")),
         viewport=parse_viewport(viewport) if viewport else (_THUMBNAIL_PIXELS,) * 2 if thumbnail else None,
         window=parse_window(window) if window else None,
@@ -109,8 +113,14 @@ async def _render(call: Call, number: int | None, *, thumbnail: bool) -> Reply |
     if instance.sop_class_uid == _ENCAPSULATED_PDF and not thumbnail:
         call.choices(DOCUMENT)
         return await call.run(_document, call, instance)
+    if is_video(instance) and number is None and not thumbnail:
+        choice = call.choices(VIDEO[media_type(instance.transfer_syntax_uid)])[0]
+        if choice.media_type.startswith("video/"):
+            return await call.run(_video, call, instance, choice.media_type)
     options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=thumbnail)
     frames = number_of_frames(instance)
+    if frames == 0 and not thumbnail:
+        raise NotFound("The instance has no pixels; it has a thumbnail")
     # The thumbnail of what has no pixels is a neutral picture: viewers ask for key objects and reports too.
     if (number or 1) > frames and not (thumbnail and frames == 0):
         raise NotFound("The instance has no such frame")
@@ -126,7 +136,18 @@ def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
     """The document in an instance, as it was put in."""
     tag = entity_tag((instance,), "document")
     caching = instance_headers(call, tag)
-    return not_modified(call, tag, caching) or partial_reply(call, _open_document(call, instance), _PDF, caching)
+    if unchanged := not_modified(call, tag, caching):
+        return unchanged
+    opened = _open_document(call, instance)
+    return partial_reply(call, opened.length_bytes, partial(cut, opened.blocks), _PDF, caching)
+
+
+def _video(call: Call, instance: StoredInstance, content_type: str) -> Reply | StreamReply:
+    """A video as it is, for players that ask for one range after the other."""
+    tag = entity_tag((instance,), "video")
+    caching = instance_headers(call, tag)
+    read = partial(call.archive.video, call.principal, instance)
+    return not_modified(call, tag, caching) or partial_reply(call, length_bytes(instance), read, content_type, caching)
 
 
 def _open_document(call: Call, instance: StoredInstance) -> OpenObject:

@@ -25,6 +25,7 @@ from storage.pixels import icon, recode, render
 from storage.pixels.description import StoredFrame, text
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE
 from storage.values import Buffer
+from storage.video import is_video
 
 _UNIT_BYTES = {"OW": 2, "US": 2, "SS": 2, "OF": 4, "OL": 4, "FL": 4, "SL": 4, "UL": 4, "OD": 8, "OV": 8, "FD": 8}
 
@@ -106,6 +107,8 @@ def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: R
         if frame != 1:
             raise NotFound(f"There is no frame {frame}")
         return icon.draw(text(dataset, "00080060"), options)
+    if is_video(instance):
+        return icon.draw("VIDEO", options)
     stored = _Reader(shelf, instance).stored_frame(frame, dataset)
     return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes)
 
