@@ -36,6 +36,7 @@ from storage.encoding import (
     looks_explicit,
     only_zeros,
 )
+from storage.repeated import LONGEST_BYTES, keep, repeated_in
 from storage.scopes import AMBIGUOUS, LUT_DESCRIPTORS, PIXEL_DATA, US_OR_SS, WATCHED, Json, Scope, unsign_first
 from storage.values import BINARY, LONG_FORM, Buffer, WrongLength
 
@@ -62,10 +63,12 @@ class Scan:
         self._budget = Budget(limits, 0)
         self._threshold = bulk_threshold_bytes
         self._checkpoint = 0
+        self._head = b""
 
     def read(self, start: int) -> Json:
         """The data set from `start` to the end of the buffer, bulk data without URIs yet."""
         self._budget.start, self._checkpoint = start, start + STRIDE_BYTES
+        self._head = bytes(self.data[:STRIDE_BYTES])  # Cheaper to cut than a view.
         end = len(self.data)
         explicit = self._encoding.explicit
         if end - start >= 8 and looks_explicit(self.data, start) != explicit:
@@ -109,7 +112,8 @@ class Scan:
 
     def _explicit(self, pos: int, end: int, scope: Scope, delimited: bool) -> int:
         data, header, short = self.data, self._encoding.explicit_header, self._encoding.short
-        plain = self._plain
+        head, elements, plain = self._head, scope.elements, self._plain
+        repeated, head_end = repeated_in(scope.charset, little=self._encoding.little), len(self._head)
         checkpoint, last = self._checkpoint, -1
         while pos + 8 <= end:
             if pos > checkpoint:
@@ -118,11 +122,20 @@ class Scan:
             tag = group << 16 | number
             entry = short.get(vr)
             if entry is not None:
-                start = pos + 8
-                pos = start + length
+                start = pos
+                pos += 8 + length
                 if pos > end:
                     raise beyond(tag)
-                plain(tag, entry, start, pos, scope)
+                encoded = head[start:pos] if pos - start <= LONGEST_BYTES and pos <= head_end else None
+                element = repeated.get(encoded) if encoded else None
+                if element is not None:
+                    elements[NAMES[tag]] = element
+                else:
+                    plain(tag, entry, start + 8, pos, scope)
+                    if tag in WATCHED:
+                        repeated = repeated_in(scope.charset, little=self._encoding.little)
+                    elif encoded:
+                        keep(repeated, encoded, elements.get(NAMES[tag]))
             elif group == 0xFFFE:
                 pos, done = self._delimiter(tag, pos, delimited)
                 if done:
@@ -196,7 +209,7 @@ class Scan:
         items: list[Json] = []
         pos = start
         while pos < stop:
-            mark, size, pos = self._item_header(tag, pos, stop)
+            mark, size, pos = self._encoding.item_header(self.data, tag, pos, stop)
             if mark == SEQUENCE_END:
                 pos = pos if length == UNDEFINED else stop
                 break
@@ -213,19 +226,6 @@ class Scan:
                 raise CannotUnderstand(f"{label(tag)} of undefined length has no end")
         self._put(tag, {"vr": "SQ", "Value": items}, scope)
         return pos
-
-    def _item_header(self, tag: int, pos: int, stop: int) -> tuple[int, int, int]:
-        """Tag and length of the item or delimiter at `pos`, and the position behind this header."""
-        if pos + 8 > stop:
-            raise CannotUnderstand(f"{label(tag)} ends inside the header of an item")
-        group, number, size = self._item(self.data, pos)
-        mark = group << 16 | number
-        pos += 8
-        if mark != ITEM and mark != SEQUENCE_END:
-            raise CannotUnderstand(f"{label(tag)} has {label(mark)} where an item must be")
-        if mark == ITEM and size != UNDEFINED and pos + size > stop:
-            raise CannotUnderstand(f"{label(tag)} has an item that is longer than the rest")
-        return mark, size, pos
 
     # Elements
 
@@ -382,7 +382,7 @@ class Scan:
             if pos == end and not scope.depth:
                 self.remark("Pixel Data has no sequence delimiter")
                 break
-            mark, size, pos = self._item_header(tag, pos, end)
+            mark, size, pos = self._encoding.item_header(self.data, tag, pos, end)
             if mark == SEQUENCE_END:
                 break
             if size == UNDEFINED:

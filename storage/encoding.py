@@ -37,11 +37,12 @@ _BIG: Final = _tables(BIG_ENDIAN)
 class Encoding:
     """How a data set is written, as far as the transfer syntax says, and what reads it."""
 
-    __slots__ = ("decoders", "explicit", "explicit_header", "implicit_header", "known", "length", "short")
+    __slots__ = ("decoders", "explicit", "explicit_header", "implicit_header", "known", "length", "little", "short")
 
     def __init__(self, *, explicit: bool, little: bool) -> None:
         order = "<" if little else ">"
         self.explicit = explicit
+        self.little = little
         self.decoders = LITTLE_ENDIAN if little else BIG_ENDIAN
         self.short, self.known = _LITTLE if little else _BIG
         self.explicit_header = struct.Struct(order + "HH2sH").unpack_from
@@ -49,6 +50,19 @@ class Encoding:
         self.implicit_header = struct.Struct(order + "HHI").unpack_from
         """Group, element and 32-bit length; items have this form in explicit VR too."""
         self.length = struct.Struct(order + "I").unpack_from
+
+    def item_header(self, data: Buffer, tag: int, pos: int, stop: int) -> tuple[int, int, int]:
+        """Tag and length of the item or delimiter at `pos` of a sequence, and the position behind this header."""
+        if pos + 8 > stop:
+            raise CannotUnderstand(f"{label(tag)} ends inside the header of an item")
+        group, number, size = self.implicit_header(data, pos)
+        mark = group << 16 | number
+        pos += 8
+        if mark != ITEM and mark != SEQUENCE_END:
+            raise CannotUnderstand(f"{label(tag)} has {label(mark)} where an item must be")
+        if mark == ITEM and size != UNDEFINED and pos + size > stop:
+            raise CannotUnderstand(f"{label(tag)} has an item that is longer than the rest")
+        return mark, size, pos
 
 
 @dataclass(frozen=True, slots=True)
