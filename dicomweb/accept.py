@@ -183,10 +183,12 @@ def _choice(wanted: MediaRange, offer: Offer) -> Choice | None:
     return Choice(offer.media_type, offer.packaging, (wanted.transfer_syntax,))
 
 
-def _describe(offer: Offer) -> str:
+def _describe(offer: Offer, *, with_syntax: bool) -> str:
+    """An offer as a client may ask for it; with its syntaxes for a client that asked for one that is not there."""
+    syntax = "; transfer-syntax=" + ("|".join(offer.default) + "|*") if with_syntax and offer.default else ""
     if offer.packaging == "multipart":
-        return f'multipart/related; type="{offer.media_type}"'
-    return offer.media_type
+        return f'multipart/related; type="{offer.media_type}"{syntax}'
+    return offer.media_type + syntax
 
 
 @lru_cache(maxsize=512)
@@ -208,7 +210,8 @@ def choose(header: str, offers: tuple[Offer, ...]) -> tuple[Choice, ...]:
                 if wanted.media_type == "*/*":
                     break  # No preference: the first offer is the default of the resource.
     if not choices:
-        raise NotAcceptable("Available: " + ", ".join(map(_describe, offers)))
+        named = any(wanted.transfer_syntax for wanted in ranges)
+        raise NotAcceptable("Available: " + ", ".join(_describe(offer, with_syntax=named) for offer in offers))
     return tuple(choices)
 
 

@@ -186,4 +186,6 @@ def _way(stored_uid: str, target: str, *, is_image: bool) -> How | None:
 def _refusal(stored_uid: str) -> NotAcceptable:
     stored = syntaxes.lookup(stored_uid)
     name = stored.name if stored else stored_uid
-    return NotAcceptable(f"Stored as {name}; cannot be made in a wanted transfer syntax"[:120])
+    others = [EXPLICIT_LITTLE, *sorted(ENCODABLE)] if stored_uid in NATIVE | DECODABLE else []
+    made = f", or made as {', '.join(uid for uid in others if uid != stored_uid)}" if others else ""
+    return NotAcceptable(f"Not in a wanted transfer syntax. Stored as {name} (transfer-syntax=*){made}")

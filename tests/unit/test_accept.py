@@ -153,3 +153,9 @@ def test_anything_gives_a_choice_or_a_refusal(header: str) -> None:
 @given(st.permutations(["image/png;q=0.3", "image/jpeg;q=0.7", "text/html", "*/*;q=0.1"]))
 def test_order_does_not_matter_when_qualities_differ(items: list[str]) -> None:
     assert [choice.media_type for choice in choose(", ".join(items), IMAGE)] == ["image/jpeg", "image/png"]
+
+
+def test_a_refused_transfer_syntax_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(NotAcceptable) as refusal:
+        choose("application/dicom; transfer-syntax=1.2.840.10008.1.2", OBJECT)
+    assert "application/dicom; transfer-syntax=1.2.840.10008.1.2.1|*" in refusal.value.detail

@@ -136,3 +136,10 @@ def test_media_types_of_frames() -> None:
     for name in ("image/jpeg", "image/jls", "image/jp2", "image/jphc", "image/dicom-rle", "video/mp4"):
         assert all(media_type(uid) == name for uid in syntaxes_of(name))
     assert syntaxes_of("image/tiff") == ()
+
+
+def test_a_refusal_names_what_there_is() -> None:
+    with pytest.raises(NotAcceptable) as refusal:
+        plan_frames("1.2.840.10008.1.2.1", Wanted(("1.2.840.10008.1.2.4.50",), as_stored_ok=False))
+    assert "Stored as Explicit VR Little Endian (transfer-syntax=*)" in refusal.value.detail
+    assert "1.2.840.10008.1.2.4.90" in refusal.value.detail
