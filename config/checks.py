@@ -5,6 +5,8 @@ from dataclasses import fields
 
 from config.settings import Dimse, Peer, Settings, SettingsError, sections
 
+DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+STORES = ("file:", "s3://", "memory:")
 SERVICES = ("echo", "store", "find", "move", "get")
 
 
@@ -12,11 +14,19 @@ def check(settings: Settings) -> None:
     """Raise SettingsError for the first setting that cannot be used."""
     for section in sections():
         _check_bounds(section, getattr(settings, section))
+    _check_address("database.url", settings.database.url, DATABASES)
+    _check_address("storage.url", settings.storage.url, STORES)
     _check_dimse(settings.dimse)
     if settings.web.query_default_limit > settings.web.query_maximum_limit:
         raise SettingsError("web.query_default_limit: must not be above web.query_maximum_limit")
     if not settings.archive.tenant.strip():
         raise SettingsError("archive.tenant: must not be empty")
+
+
+def _check_address(where: str, url: str, known: tuple[str, ...]) -> None:
+    """The address itself is not shown: it may hold a password."""
+    if not url.startswith(known):
+        raise SettingsError(f"{where}: must begin with {' or '.join(known)}")
 
 
 def _check_bounds(name: str, section: object) -> None:

@@ -49,6 +49,8 @@ def test_valid_settings(tmp_path: Path) -> None:
         ("[web]\nhost = 1", ["web.host", "text"]),
         ("[archive]\naccept_unknown_sop_classes = 'maybe'", ["accept_unknown_sop_classes", "true or false"]),
         ("[archive]\nduplicates = 'drop'", ["archive.duplicates", "refuse, keep-both, replace"]),
+        ("[storage]\nurl = 'ftp://host/x'", ["storage.url", "file:", "s3://"]),
+        ("[database]\nurl = 'mysql://host/x'", ["database.url", "sqlite:///", "postgresql"]),
         ("[dimse]\nae_titles = []", ["dimse.ae_titles", "at least one"]),
         ("[dimse]\nae_titles = ['SEVENTEEN_LETTERS']", ["dimse.ae_titles", "SEVENTEEN_LETTERS"]),
         ("[[dimse.peers]]\nae_titel = 'CT'", ["dimse.peers[1]", "ae_titel", "did you mean ae_title?"]),
