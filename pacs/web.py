@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -52,7 +53,16 @@ def application(archive: Archive, settings: Settings) -> ASGIApp:
 def pages(archive: Archive, settings: Settings) -> Starlette:
     """All routes. Never to be served without the gate."""
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
-    return Starlette(routes=[dicomweb, Route("/healthz", _healthy), *portal.routes(settings)])
+    routing = [dicomweb, Route("/healthz", _healthy), *portal.routes(settings)]
+    return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    """Pages refuse in the shape that DICOMweb and the gate refuse in."""
+    if not isinstance(error, HTTPException):
+        raise error
+    body = {"error": {"status": error.status_code, "message": error.detail}}
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 
 def _identify(settings: Settings) -> Identify:

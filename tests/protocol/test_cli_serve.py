@@ -112,3 +112,10 @@ def test_demo_is_loaded_into_an_empty_archive_once(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.wait(30) == 0
     assert len([line for line in (folder / "data" / "audit.jsonl").read_text().splitlines() if "import" in line]) == 2
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/", 405)])
+def test_pages_refuse_in_the_shape_of_dicomweb(server: Server, method: str, path: str, status: int) -> None:
+    answer = httpx.request(method, server.web_url + path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["status"] == status

@@ -162,6 +162,12 @@ $("viewer").addEventListener("keydown", (event) => {
   if (by && event.target !== $("slider")) { event.preventDefault(); step(by); }
 });
 
+// What has no pixels, such as a report, and what is no picture, such as a video, still has a thumbnail.
+$("image").addEventListener("error", () => {
+  const sign = $("image").src.replace(/\/frames\/\d+\/rendered$/, "/thumbnail?viewport=512,512");
+  $("image").src = sign === $("image").src ? "/nothing.svg" : sign;
+});
+
 // --- Connect ---
 
 const commands = (server) => {
