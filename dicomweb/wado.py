@@ -126,26 +126,27 @@ async def retrieve_instance(call: Call) -> Reply | StreamReply:
     )
 
 
-def _metadata(call: Call, uids: tuple[str, ...]) -> bytes:
-    return b",".join(call.archive.metadata(call.principal, *uids))
+def _metadata(call: Call, uids: tuple[str, ...], media_type: str) -> Reply | StreamReply:
+    opened = call.archive.open_metadata(call.principal, *uids)
+    headers = ((b"content-type", media_type.encode()), *growing_headers())
+    return open_reply(200, headers, opened.blocks, call.web.readers, opened.length_bytes)
 
 
-async def _retrieve_metadata(call: Call, *names: str) -> Reply:
+async def _retrieve_metadata(call: Call, *names: str) -> Reply | StreamReply:
     choice = call.choices(JSON)[0]
-    body = await call.run(_metadata, call, tuple(call.uid(name) for name in names))
-    return Reply(200, ((b"content-type", choice.media_type.encode()), *growing_headers()), (b"[", body, b"]"))
+    return await call.run(_metadata, call, tuple(call.uid(name) for name in names), choice.media_type)
 
 
-async def retrieve_study_metadata(call: Call) -> Reply:
+async def retrieve_study_metadata(call: Call) -> Reply | StreamReply:
     """The data sets of a study without bulk data."""
     return await _retrieve_metadata(call, "study")
 
 
-async def retrieve_series_metadata(call: Call) -> Reply:
+async def retrieve_series_metadata(call: Call) -> Reply | StreamReply:
     """The data sets of a series without bulk data."""
     return await _retrieve_metadata(call, "study", "series")
 
 
-async def retrieve_instance_metadata(call: Call) -> Reply:
+async def retrieve_instance_metadata(call: Call) -> Reply | StreamReply:
     """The data set of an instance without bulk data."""
     return await _retrieve_metadata(call, "study", "series", "instance")

@@ -17,9 +17,9 @@ from storage.accesslog import AccessLog
 from storage.blobs import BlobStore
 from storage.incoming import Incoming, Intake
 from storage.ingest import Desk, ObjectIntake
-from storage.outgoing import FrameData, OpenObject
+from storage.outgoing import FrameData, OpenMetadata, OpenObject
 
-__all__ = ["Archive", "FrameData", "Incoming", "Intake", "OpenObject", "RenderOptions"]
+__all__ = ["Archive", "FrameData", "Incoming", "Intake", "OpenObject", "RenderOptions", "SetAside"]
 
 _NOTHING_KNOWN = Incoming()
 
@@ -112,6 +112,15 @@ class Archive:
         return [metadata.decompress(blob) for blob in found]
 
     @permits(Permission.VIEW)
+    def open_metadata(
+        self, principal: Principal, /, study: str, series: str | None = None, instance: str | None = None
+    ) -> OpenMetadata:
+        """The same as one JSON array. Raises NotFound."""
+        found = self._catalog.metadata(principal.scope, study, series, instance)
+        self._log.viewed(principal, study)
+        return OpenMetadata(metadata.array_length(found), metadata.array_blocks(found))
+
+    @permits(Permission.VIEW)
     def open_dataset(self, principal: Principal, /, instance: StoredInstance, wanted: Wanted) -> OpenObject:
         """The encoded data set alone (no preamble, no meta group), for C-STORE sub-operations. Raises NotAcceptable."""
         opened = retrieve.open_dataset(self._shelf, principal.scope, instance, wanted)
@@ -155,8 +164,8 @@ class Archive:
         return picture
 
     @permits(Permission.ADMINISTER)
-    def set_aside(self, principal: Principal, /, sop_instance_uid: str) -> Sequence[SetAside]:
-        """The versions of an instance that are kept beside the current one, oldest first."""
+    def set_aside(self, principal: Principal, /, sop_instance_uid: str | None = None) -> Sequence[SetAside]:
+        """The versions that are kept beside the current one, of one instance or of all, oldest first."""
         return self._catalog.set_aside(principal.scope, sop_instance_uid)
 
     @permits(Permission.ADMINISTER)

@@ -1,6 +1,6 @@
 """What leaves the archive."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from index.records import StoredInstance
@@ -24,3 +24,11 @@ class OpenObject:
     transfer_syntax_uid: str
     length_bytes: int
     blocks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMetadata:
+    """The metadata of instances as one JSON array: how long, and its bytes in blocks."""
+
+    length_bytes: int
+    blocks: Generator[bytes, None, None]

@@ -7,7 +7,7 @@ import pytest
 
 from index.errors import CannotUnderstand
 from index.records import InstanceKey
-from storage.metadata import bulk_data_prefix, compress, decompress
+from storage.metadata import array_blocks, array_length, bulk_data_prefix, compress, decompress
 
 
 def test_round_trip() -> None:
@@ -22,6 +22,16 @@ def test_threads_do_not_disturb_each_other() -> None:
         blobs = list(pool.map(compress, datasets))
         assert [orjson.loads(text) for text in pool.map(decompress, blobs)] == datasets
     assert all(len(blob) < 100 for blob in blobs)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 500])
+def test_arrays(count: int) -> None:
+    datasets = [{"00080018": {"vr": "UI", "Value": [f"1.2.{number}"] * 200}} for number in range(count)]
+    blobs = [compress(dataset) for dataset in datasets]
+    text = b"".join(array_blocks(blobs))
+    assert len(text) == array_length(blobs)
+    assert orjson.loads(text) == datasets
+    assert max(map(len, array_blocks(blobs))) <= 65536 + max(map(len, map(decompress, blobs))) + 2
 
 
 def test_what_is_no_json_is_refused() -> None:
