@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from index.errors import CannotUnderstand
-from index.records import DicomJson
+from index.records import DicomJson, Element
 from storage.dictionary import public_vr
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 
@@ -162,10 +162,11 @@ class Writer:
 
     def write(self, dataset: DicomJson, encode: Encode) -> bytes:
         """All elements of a data set, texts by `encode`, whose UnicodeEncodeError passes through."""
-        return b"".join(
-            self.element(int(tag, 16), str(element["vr"]), self._content(element, encode))
-            for tag, element in sorted(dataset.items())
-        )
+        return b"".join([self.one(tag, element, encode) for tag, element in sorted(dataset.items())])
+
+    def one(self, tag: str, element: Element, encode: Encode) -> bytes:
+        """One element of the DICOM JSON model."""
+        return self.element(int(tag, 16), element["vr"], self._content(element, encode))
 
     def element(self, tag: int, vr: str, content: bytes) -> bytes:
         """One element; the content has an even length."""
@@ -186,6 +187,8 @@ class Writer:
         if "InlineBinary" in element:
             return _even(base64.b64decode(element["InlineBinary"]), b"\0")
         values: Sequence[Any] = element.get("Value") or ()
+        if not values:
+            return b""
         if vr == "SQ":
             return b"".join(self._item(item, encode) for item in values)
         if vr in _NUMBER_FORMATS:

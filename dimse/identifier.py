@@ -5,17 +5,17 @@ that belongs below the level of the query is refused, and one that we cannot mat
 status FF01 (PS3.4 table C.4-1), as the standard has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from dimse.contexts import Model
-from dimse.elements import RawDataset, Writer, read, vr_of
+from dimse.elements import Encode, RawDataset, Writer, read, vr_of
 from dimse.texts import UTF_8, encoder
 from index.attributes import BY_KEYWORD, BY_TAG, Attribute, levels_down_to
 from index.errors import CannotUnderstand, InvalidQuery
 from index.query import AnyOf, Exact, Filter, Query, parse_filter
-from index.records import Answer, Level
+from index.records import Answer, Element, Level
 from storage.charsets import NAME_DELIMITERS, charset_of
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
@@ -23,6 +23,8 @@ QUERY_RETRIEVE_LEVEL: Final = 0x00080052
 RETRIEVE_AE_TITLE: Final = 0x00080054
 INSTANCE_AVAILABILITY: Final = 0x00080056
 FAILED_INSTANCES: Final = 0x00080058
+
+_CHARSET: Final = f"{SPECIFIC_CHARACTER_SET:08X}"
 
 _CONTROL: Final = frozenset(
     (SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, 0x00080053, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY)
@@ -106,29 +108,40 @@ class Renderer:
         self._encode = encoder(identifier.charset_terms)
         above = levels_down_to(identifier.level)
         unique = [BY_KEYWORD[UNIQUE_KEYS[level]].tag for level in model.levels if level in above]
-        self._wanted = [f"{tag:08X}" for tag in identifier.keys if tag not in _CONTROL]
-        self._wanted += [tag for tag in unique if tag not in self._wanted]
-        self._empty = {tag: {"vr": vr_of(int(tag, 16))} for tag in self._wanted}
-        terms = list(identifier.charset_terms) if identifier.has_charset else None
-        self._charset = {"vr": "CS", "Value": terms} if terms else None
-        self._constant: dict[str, Any] = {
+        wanted = {f"{tag:08X}" for tag in identifier.keys if tag not in _CONTROL}.union(unique)
+        constant: dict[str, Element] = {
             f"{QUERY_RETRIEVE_LEVEL:08X}": {"vr": "CS", "Value": [identifier.level.value]},
             f"{RETRIEVE_AE_TITLE:08X}": {"vr": "AE", "Value": [our_ae_title]},
             f"{INSTANCE_AVAILABILITY:08X}": {"vr": "CS", "Value": ["ONLINE"]},
         }
+        if identifier.has_charset:
+            constant[_CHARSET] = {"vr": "CS", "Value": list(identifier.charset_terms)}
+        self._lines = self._prepared(wanted, constant)
+        self._lines_in_utf_8 = self._prepared(wanted, {**constant, _CHARSET: {"vr": "CS", "Value": [UTF_8]}})
+
+    def _prepared(self, wanted: Set[str], constant: Mapping[str, Element]) -> list[tuple[str, bool, bytes]]:
+        """Tags in ascending order, whether the answer may have a value, and what is written if it has none."""
+        lines = []
+        for tag in sorted(wanted | constant.keys()):
+            element = constant.get(tag) or {"vr": vr_of(int(tag, 16))}
+            lines.append((tag, tag not in constant, self._writer.write({tag: element}, str.encode)))
+        return lines
 
     def render(self, answer: Answer) -> bytes:
         """One answer: the requested keys, unknown ones empty, the unique keys, and where to get it."""
-        dataset = dict(self._constant)
-        for tag in self._wanted:
-            dataset[tag] = answer.get(tag) or self._empty[tag]
-        if self._charset is not None:
-            dataset["00080005"] = self._charset
         try:
-            return self._writer.write(dataset, self._encode)
+            return self._written(answer, self._lines, self._encode)
         except UnicodeEncodeError:
-            dataset["00080005"] = {"vr": "CS", "Value": [UTF_8]}
-            return self._writer.write(dataset, str.encode)
+            return self._written(answer, self._lines_in_utf_8, str.encode)
+
+    def _written(self, answer: Answer, lines: Sequence[tuple[str, bool, bytes]], encode: Encode) -> bytes:
+        written = self._writer.one
+        return b"".join(
+            [
+                written(tag, element, encode) if varies and (element := answer.get(tag)) else prepared
+                for tag, varies, prepared in lines
+            ]
+        )
 
 
 def failed_instances(sop_instance_uids: Sequence[str], transfer_syntax_uid: str) -> bytes:
