@@ -5,6 +5,7 @@ occurs twice, and sorts by time of arrival: what has to be looked at after a cra
 rebuilding an index in key order meets the instances in the order in which they came.
 """
 
+import functools
 import os
 import time
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from urllib.parse import quote, unquote
 
 MISSING = "The object is not in the store"
 SHORTER = "The stored object is shorter than the index says"
+
+_HOUR_SECONDS = 3600
 
 
 class StoredBlob(NamedTuple):
@@ -32,7 +35,12 @@ def new_key(tenant: str) -> str:
 
 def hour_prefix(tenant: str, moment: float) -> str:
     """What the keys of one tenant and hour begin with; `moment` is in seconds since 1970."""
-    return f"{tenant_prefix(tenant)}{datetime.fromtimestamp(moment, UTC):%Y%m%d/%H}/"
+    return _hour_prefix(tenant, int(moment // _HOUR_SECONDS))
+
+
+@functools.lru_cache(maxsize=64)
+def _hour_prefix(tenant: str, hour: int) -> str:
+    return f"{tenant_prefix(tenant)}{datetime.fromtimestamp(hour * _HOUR_SECONDS, UTC):%Y%m%d/%H}/"
 
 
 def tenant_prefix(tenant: str) -> str:
