@@ -80,6 +80,8 @@ class Catalog:
         self._removal = Removal(database, self._admission)
         self._versions = Versions(database, self._admission, self._removal)
         self._arrivals: GroupCommit[_Arrival, Added] = GroupCommit(self._apply)
+        self._known_alone = database.prepare(statements.known(database, alone=True))
+        self._known_many = database.prepare(statements.known(database, alone=False))
         self._statements: dict[object, Prepared] = {}
         self._layouts: dict[str, ObjectLayout] = {}
 
@@ -150,10 +152,12 @@ class Catalog:
 
     def _known(self, tx: Transaction, identities: list[tuple[int, str]]) -> dict[tuple[int, str], Current]:
         known = {}
-        statement = self._prepared("known", lambda: statements.known(self._database))
         for tenant in {number for number, _ in identities}:
             uids = [uid for number, uid in identities if number == tenant]
-            rows = tx.rows(statement, {"tenant": tenant, "uids": self._database.list_value(uids)})
+            alone = len(uids) == 1
+            statement = self._known_alone if alone else self._known_many
+            asked = uids[0] if alone else self._database.list_value(uids)
+            rows = tx.rows(statement, {"tenant": tenant, "uids": asked})
             known.update({(tenant, row[0]): Current(*row[1:]) for row in rows})
         return known
 
@@ -228,10 +232,11 @@ class Catalog:
         asked = self._database.list_value(sorted(unknown))
         return unknown.difference(row[0] for row in self._database.rows(statement, {"keys": asked}))
 
-    def set_aside(self, scope: Scope, sop_instance_uid: str) -> list[SetAside]:
-        """The versions kept beside the current one, oldest first."""
+    def set_aside(self, scope: Scope, sop_instance_uid: str | None = None) -> list[SetAside]:
+        """The versions kept beside the current one, of one instance or of all, oldest first."""
         tenant = self._selection.tenant_id(scope.tenant)
-        statement = self._prepared("set aside", statements.set_aside_versions)
+        of_one = sop_instance_uid is not None
+        statement = self._prepared(("set aside", of_one), lambda: statements.set_aside_versions(of_one=of_one))
         rows = self._database.rows(statement, {"tenant": tenant, "uid": sop_instance_uid}) if tenant is not None else []
         return [SetAside(row[0], InstanceKey(*row[1:4]), *row[4:]) for row in rows if _is_visible(scope, row[1])]
 

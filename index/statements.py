@@ -38,13 +38,12 @@ def below(what: str, depth: int) -> Any:
     return built.order_by(series.c.series_number, series.c.id, instances.c.instance_number, instances.c.id)
 
 
-def known(database: Database) -> Any:
-    """What is there already under these SOP Instance UIDs."""
+def known(database: Database, *, alone: bool) -> Any:
+    """What is there already under these SOP Instance UIDs, or under one alone, which is cheaper than a list of one."""
     names = ("sop_instance_uid", "id", "sha256", "available_transfer_syntax_uid", "blob_key", "version")
-    built = select(*(instances.c[name] for name in names))
-    return built.where(
-        instances.c.tenant_id == bindparam("tenant"), database.one_of(instances.c.sop_instance_uid, "uids")
-    )
+    uid = instances.c.sop_instance_uid
+    wanted = uid == bindparam("uids") if alone else database.one_of(uid, "uids")
+    return select(*(instances.c[name] for name in names)).where(instances.c.tenant_id == bindparam("tenant"), wanted)
 
 
 def of_parents(database: Database, level: Level) -> Any:
@@ -62,13 +61,15 @@ def known_blobs(database: Database) -> Any:
     )
 
 
-def set_aside_versions() -> Any:
-    """The versions of one instance that are set aside."""
+def set_aside_versions(*, of_one: bool) -> Any:
+    """The versions that are set aside, of one instance or of all."""
     names = ("id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
     rest = ("version", "sha256", "size_bytes", "blob_key", "set_aside_at_ms")
     built = select(*(set_aside.c[name] for name in (*names, *rest)))
-    mine = (set_aside.c.tenant_id == bindparam("tenant"), set_aside.c.sop_instance_uid == bindparam("uid"))
-    return built.where(*mine).order_by(set_aside.c.id)
+    built = built.where(set_aside.c.tenant_id == bindparam("tenant"))
+    if of_one:
+        built = built.where(set_aside.c.sop_instance_uid == bindparam("uid"))
+    return built.order_by(set_aside.c.id)
 
 
 def newest_disagreements() -> Any:
