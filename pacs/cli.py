@@ -207,6 +207,39 @@ def upgrade(settings: Settings) -> None:
     click.echo("The database is up to date.")
 
 
+@main.group()
+def versions() -> None:
+    """Objects that were set aside because another one came with the same SOP Instance UID."""
+
+
+@versions.command("list")
+@click.argument("sop_instance_uid", required=False)
+@_with_settings
+def list_versions(settings: Settings, sop_instance_uid: str | None) -> None:
+    """List the versions of an instance, or of every instance that has more than one; `*` marks the current one."""
+    from pacs.versions import list_all
+
+    for one in list_all(settings, sop_instance_uid):
+        click.echo(one)
+
+
+@versions.command()
+@click.argument("sop_instance_uid")
+@click.argument("version", type=int)
+@_with_settings
+def restore(settings: Settings, sop_instance_uid: str, version: int) -> None:
+    """Make a version current again; the one that is current now is set aside, nothing is lost."""
+    from index.errors import NotFound
+    from pacs.versions import restore as make_current
+
+    try:
+        make_current(settings, sop_instance_uid, version)
+    except NotFound as error:
+        click.echo(f"pacs: {error.detail}", err=True)
+        sys.exit(1)
+    click.echo(f"Version {version} of {sop_instance_uid} is current again.")
+
+
 @main.command()
 @_with_settings
 def doctor(settings: Settings) -> None:
