@@ -32,8 +32,8 @@ class Archive:
     duplicates: DuplicatePolicy = setting(
         "refuse",
         "What happens when a known SOP Instance UID arrives with other bytes: `refuse` it, `keep-both` "
-        "(the first stays current, the second is set aside) or `replace` (the old one is set aside). `pacs versions list` "
-        "shows what is set aside, `pacs versions restore` brings it back.",
+        "(the first stays current, the second is set aside) or `replace` (the old one is set aside). "
+        "`pacs versions list` shows what is set aside, `pacs versions restore` brings it back.",
     )
     accept_unknown_sop_classes: bool = setting(
         False, "Accept private and unknown storage SOP classes over DIMSE and DICOMweb."
