@@ -46,4 +46,6 @@ def configure(settings: Log) -> None:
     root.setLevel(settings.level.upper())
     for library in ("pynetdicom", "pydicom", "uvicorn", "uvicorn.error", "alembic", "sqlalchemy", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It warns of each transaction that lost a race; that one is run again, and an error that stays is raised.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     logging.captureWarnings(True)
