@@ -1,4 +1,4 @@
-"""`pacs versions`: what the duplicate policies `keep-both` and `replace` have set aside, and the way back."""
+"""`pacs versions list` and `restore`: what `keep-both` and `replace` have set aside, and the way back."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -32,9 +33,10 @@ def video(transfer_syntax_uid: str = MPEG4HP41) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> httpx.Client:
+def client(server: Server) -> Iterator[httpx.Client]:
     """A client of the running server."""
-    return httpx.Client(base_url=server.dicomweb_url, timeout=30)
+    with httpx.Client(base_url=server.dicomweb_url, timeout=30) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
