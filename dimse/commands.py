@@ -117,10 +117,6 @@ class Command:
         """Status of a response."""
         return self.number(STATUS)
 
-    def is_cancel_of(self, message_id: int) -> bool:
-        """True for the C-CANCEL of this request."""
-        return self.field == Field.C_CANCEL and self.responded_to == message_id
-
 
 def decode(data: bytes) -> Command:
     """Read a command set; elements that are not ours are passed over. Raises MalformedCommand."""

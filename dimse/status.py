@@ -25,11 +25,6 @@ def is_warning(status: int) -> bool:
     return status in (0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000
 
 
-def is_pending(status: int) -> bool:
-    """True when more responses follow."""
-    return status in (PENDING, PENDING_UNSUPPORTED_KEYS)
-
-
 def of_outcome(outcome: StoreOutcome) -> tuple[int, str]:
     """Status and Error Comment of a C-STORE response."""
     for reason in outcome.reasons:
