@@ -54,6 +54,22 @@ Filter = Exact | Wildcard | Range | AnyOf | PersonName
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """A key on an attribute that was declared searchable; only `index.declared.Declarations` makes them.
+
+    Keys of one query that share a sequence must be met by one and the same item of it (sequence matching, C.2.2.2.6).
+    """
+
+    number: int
+    """Of the declaration."""
+    level: Level
+    """Whose rows have the values: the query's level or one above."""
+    path: tuple[str, ...]
+    """Tags of the sequences, from the outermost on, and of the attribute (8 hex digits)."""
+    filter: Filter
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One sort key."""
 
@@ -76,6 +92,7 @@ class Query:
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
+    declared: tuple[Declared, ...] = ()
 
 
 def parse_filter(keyword: str, text: str) -> Filter | None:
