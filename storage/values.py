@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from storage.charsets import NAME_DELIMITERS, Charset
+from storage.charsets import LINE_DELIMITERS, NAME_DELIMITERS, TEXT_DELIMITERS, Charset
 
 Buffer = Any
 """bytes, bytearray, memoryview or mmap; mypy has no type that covers slicing of all of them."""
@@ -30,12 +30,12 @@ _LONGEST_INTEGER: Final = 18
 """Decimal digits that surely fit in 64 bits."""
 
 
-def _text(data: Buffer, start: int, stop: int, charset: Charset) -> str:
+def _text(data: Buffer, start: int, stop: int, charset: Charset, delimiters: frozenset[int] = TEXT_DELIMITERS) -> str:
     text = str(data[start:stop], "latin-1")
     # Every supported character set has ASCII in its lower half, so plain ASCII needs no decoder.
     if "\x1b" not in text and (charset.is_latin or text.isascii()):
         return text
-    return charset.decode(bytes(data[start:stop]))
+    return charset.decode(bytes(data[start:stop]), delimiters)
 
 
 def _strings(data: Buffer, start: int, stop: int, _: Charset) -> list[Any]:
@@ -69,7 +69,7 @@ def _texts(data: Buffer, start: int, stop: int, charset: Charset) -> list[Any]:
 
 def _long_text(data: Buffer, start: int, stop: int, charset: Charset) -> list[Any]:
     """LT ST UT: one value, a backslash is a character."""
-    text = _text(data, start, stop, charset).rstrip(" \0")
+    text = _text(data, start, stop, charset, LINE_DELIMITERS).rstrip(" \0")
     return [text] if text else []
 
 
