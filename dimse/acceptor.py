@@ -68,6 +68,7 @@ class Acceptor:
             settings=settings,
             audit=self._audit,
             tenant=self._archive_settings.tenant,
+            extended=agreed.extended,
         )
 
     def _judge(self, request: negotiation.Request, whence: Whence, *, crowded: bool) -> Granted | Refused:

@@ -10,7 +10,7 @@ import functools
 import logging
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor, 
 
 from dimse.connection import Connection, UpperLayerError
 from dimse.contexts import MODELS, Policy
+from dimse.extended import Flags, flags, granted
 from dimse.upper_layer import ABORT, UNEXPECTED_PDU, UNRECOGNISED_PDU, Context, PeerAborted, ProtocolViolation
 from storage.meta_group import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -106,6 +107,8 @@ class Agreed:
 
     contexts: Mapping[int, Context]
     peer_pdu_bytes: int
+    extended: Mapping[str, Flags] = field(default_factory=dict)
+    """SOP Class Extended Negotiation of Query/Retrieve: SOP class -> what we granted."""
 
 
 def read_request(connection: Connection, deadline: float) -> Request:
@@ -171,14 +174,18 @@ def _answer(request: Request, policy: Policy, our_pdu_bytes: int) -> tuple[bytes
     extra: list[Any] = list(roles.values())
     if request.asynchronous:
         extra.append(AsynchronousOperationsWindowNegotiation())
-    extra += _extended_answers(request)
+    extended = _extended_answers(request)
+    extra += [_extended_item(uid, information) for uid, information in extended.items()]
     primitive.user_information = [*primitive.user_information, *extra]
     accepted = {
         result.context_id: _context(result, as_scp=result.as_scp, as_scu=result.as_scu)
         for result in results
         if result.result == 0
     }
-    return A_ASSOCIATE_AC(primitive).encode(), Agreed(MappingProxyType(accepted), request.peer_pdu_bytes)
+    agreed = {uid: flags(information) for uid, information in extended.items()}
+    return A_ASSOCIATE_AC(primitive).encode(), Agreed(
+        MappingProxyType(accepted), request.peer_pdu_bytes, MappingProxyType(agreed)
+    )
 
 
 def reject(connection: Connection, result: int, source: int, reason: int) -> None:
@@ -329,13 +336,13 @@ def _primitive(calling: str, called: str, our_pdu_bytes: int) -> Any:
     return primitive
 
 
-def _extended_answers(request: Request) -> list[Any]:
-    """Relational queries are supported, so the first byte is granted when asked for (PS3.4 C.5.1.1)."""
-    answers = []
-    for uid, information in request.extended:
-        if uid in MODELS and information:
-            item = SOPClassExtendedNegotiation()
-            item.sop_class_uid = uid
-            item.service_class_application_information = information[:1] + bytes(len(information) - 1)
-            answers.append(item)
-    return answers
+def _extended_answers(request: Request) -> dict[str, bytes]:
+    """What we grant of the extended negotiation of Query/Retrieve (PS3.4 C.5)."""
+    return {uid: granted(MODELS[uid].service, asked) for uid, asked in request.extended if uid in MODELS and asked}
+
+
+def _extended_item(uid: str, information: bytes) -> Any:
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid = uid
+    item.service_class_application_information = information
+    return item

@@ -1,8 +1,10 @@
 """What every service needs to know about the association it serves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from config.settings import Dimse
+from dimse.extended import Flags
 from dimse.upper_layer import Association
 from index.access import Audit, Principal
 from storage.archive import Archive
@@ -21,6 +23,8 @@ class Session:
     audit: Audit
     tenant: str
     """The tenant of peers that have none of their own."""
+    extended: Mapping[str, Flags] = field(default_factory=dict)
+    """Extended negotiation of Query/Retrieve: SOP class -> what we granted (PS3.4 C.5)."""
     stored: int = 0
     """Instances that this association stored."""
     refused: int = 0

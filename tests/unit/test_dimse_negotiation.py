@@ -22,11 +22,13 @@ from pynetdicom.presentation import StoragePresentationContexts, build_context
 from config.settings import Archive
 from dimse.connection import BufferPool, Connection, UpperLayerError
 from dimse.contexts import Policy
+from dimse.extended import Flags
 from dimse.negotiation import Agreed, accept, decode_request, propose, read_request
 from dimse.upper_layer import ProtocolViolation
 
 CT, VERIFICATION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.1"
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 ALL = Policy(frozenset(("echo", "store", "find", "move", "get")), Archive())
 
@@ -109,12 +111,24 @@ def test_items_we_do_not_use_do_no_harm():
     assert not [one for one in read.user_information if isinstance(one, UserIdentityNegotiation)]
 
 
-def test_relational_queries_are_granted():
+@pytest.mark.parametrize(
+    ("uid", "asked", "granted", "flags"),
+    [
+        (STUDY_FIND, b"\1\1\1", b"\1\1\1", Flags(relational=True, combined_moments=True, fuzzy_names=True)),
+        (STUDY_FIND, b"\0\1", b"\0\1", Flags(combined_moments=True)),
+        (STUDY_FIND, b"\0\0\0\0\1", b"\0\0\0\0\0", Flags()),
+        (STUDY_FIND, b"\1" * 9, b"\1\1\1\1\0\1\1\0\0", Flags(True, True, True, True, False, True, True)),
+        (STUDY_FIND, b"\2\xff", b"\0\0", Flags()),
+        (STUDY_MOVE, b"\1\1", b"\1\0", Flags(relational=True)),
+    ],
+)
+def test_extended_negotiation_of_queries_is_granted_as_far_as_it_is_kept(uid, asked, granted, flags):
     extended = SOPClassExtendedNegotiation()
-    extended.sop_class_uid, extended.service_class_application_information = STUDY_FIND, b"\1\1\1"
-    _, read = answer(request(build_context(STUDY_FIND), items=[extended]))
+    extended.sop_class_uid, extended.service_class_application_information = uid, asked
+    agreed, read = answer(request(build_context(uid), items=[extended]))
     [item] = [one for one in read.user_information if isinstance(one, SOPClassExtendedNegotiation)]
-    assert item.service_class_application_information == b"\1\0\0"
+    assert item.service_class_application_information == granted
+    assert agreed.extended == {uid: flags}
 
 
 def test_a_modality_that_asks_again_gets_the_same_answer():
