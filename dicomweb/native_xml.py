@@ -191,7 +191,7 @@ class _BoundedTree(TreeBuilder):
         self._room = room
         self._level = 0
 
-    def start(self, tag: str, attrs: dict[str, str], /) -> Node:  # type: ignore[override]
+    def start(self, tag: str, attrs: dict[str, str], /) -> Node:
         """An element begins."""
         self._level += 1
         self._room.check_level(self._level)

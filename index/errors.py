@@ -12,10 +12,14 @@ class PacsError(Exception):
     dimse_status: ClassVar[int] = 0xC000
     code: ClassVar[Code] = Code.PROCESSING_FAILURE
 
-    def __init__(self, detail: str = "", *, code: Code | None = None) -> None:
-        """`detail` is shown to the peer: it must not hold patient data. Default: the class's docstring."""
+    def __init__(self, detail: str = "", *, code: Code | None = None, attributes: tuple[str, ...] = ()) -> None:
+        """`detail` is shown to the peer: it must not hold patient data. Default: the class's docstring.
+
+        `attributes` are those at fault, as in `Reason`.
+        """
         super().__init__(detail or (type(self).__doc__ or "").splitlines()[0])
         self.reason_code = code or self.code
+        self.attributes = attributes
 
     @property
     def detail(self) -> str:
@@ -24,7 +28,7 @@ class PacsError(Exception):
 
     def reason(self) -> Reason:
         """This error as a failure reason of C-STORE or STOW-RS."""
-        return Reason(self.reason_code, self.detail)
+        return Reason(self.reason_code, self.detail, self.attributes)
 
 
 class NotFound(PacsError):

@@ -51,6 +51,8 @@ class Reason:
 
     code: Code
     detail: str = ""
+    attributes: tuple[str, ...] = ()
+    """The attributes that it is about: 8 hexadecimal digits each, in sequences a path `00400275/1/00400007`."""
 
     def comment(self) -> str:
         """Error Comment (0000,0902), VR LO: at most 64 characters."""

@@ -87,7 +87,7 @@ def _key(dataset: Json) -> InstanceKey:
 def _uid(dataset: Json, key: str, name: str) -> str:
     values = dataset.get(key, {}).get("Value")
     if not values:
-        raise DataSetMismatch(f"{name} is missing")
+        raise DataSetMismatch(f"{name} is missing", attributes=(key,))
     if len(values) > 1 or not is_uid(values[0]):
-        raise DataSetMismatch(f"{name} is not a valid UID")
+        raise DataSetMismatch(f"{name} is not a valid UID", attributes=(key,))
     return str(values[0])
