@@ -44,8 +44,15 @@ def _check_dimse(dimse: Dimse) -> None:
         raise SettingsError("dimse.ae_titles: name at least one")
     for title in dimse.ae_titles:
         _check_ae_title("dimse.ae_titles", title)
+    for number, row in enumerate(dimse.titles, 1):
+        _check_ae_title(f"dimse.titles[{number}].ae_title", row.ae_title)
+        if not row.tenant.strip():
+            raise SettingsError(f"dimse.titles[{number}].tenant: must not be empty")
+    own_titles = (*dimse.ae_titles, *(row.ae_title for row in dimse.titles))
+    if len(set(own_titles)) < len(own_titles):
+        raise SettingsError("dimse.titles: an AE title stands here or in dimse.ae_titles, and only once")
     for number, peer in enumerate(dimse.peers, 1):
-        _check_peer(f"dimse.peers[{number}]", peer, dimse.ae_titles)
+        _check_peer(f"dimse.peers[{number}]", peer, own_titles)
     if dimse.tls_port and not (dimse.tls_certificate and dimse.tls_key):
         raise SettingsError("dimse.tls_port: TLS also needs dimse.tls_certificate and dimse.tls_key")
 
@@ -55,7 +62,7 @@ def _check_peer(where: str, peer: Peer, own_titles: tuple[str, ...]) -> None:
     _check_ae_title(f"{where}.ae_title", peer.ae_title)
     for title in peer.called_ae_titles:
         if title not in own_titles:
-            raise SettingsError(f"{where}.called_ae_titles: {title!r} is not one of dimse.ae_titles")
+            raise SettingsError(f"{where}.called_ae_titles: {title!r} is not one of dimse.ae_titles or dimse.titles")
     for network in peer.networks:
         try:
             ipaddress.ip_network(network)

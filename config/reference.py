@@ -1,11 +1,11 @@
 """docs/settings.md, written from `config.settings`: `python -m config.reference [--check] FILE`."""
 
 import sys
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from config.settings import Peer, Settings, sections
+from config.settings import Peer, Settings, Title, sections
 from config.write import to_value
 
 HEAD = """# Settings
@@ -24,7 +24,7 @@ def reference() -> str:
     """The whole document."""
     kinds = get_type_hints(Settings)
     parts = [_section(f"[{name}]", f"PACS_{name.upper()}_", kinds[name]) for name in sections()]
-    return "\n".join([HEAD, *parts, _section("[[dimse.peers]]", "", Peer)])
+    return "\n".join([HEAD, *parts, _section("[[dimse.peers]]", "", Peer), _section("[[dimse.titles]]", "", Title)])
 
 
 def _section(title: str, prefix: str, kind: Any) -> str:
@@ -44,7 +44,7 @@ def _type(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(hint))
     if get_origin(hint) is tuple:
-        return "list of text" if get_args(hint)[0] is str else "list of tables"
+        return "list of tables" if is_dataclass(get_args(hint)[0]) else "list of text"
     return {bool: "true or false", int: "whole number", float: "number", str: "text"}[hint]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 SyncMode = Literal["FULL", "NORMAL"]
+SendAs = Literal["uncompressed", "rle", "jpeg-ls", "jpeg-2000", "htj2k"]
 DuplicatePolicy = Literal["refuse", "keep-both", "replace"]
 
 
@@ -111,6 +112,12 @@ class Peer:
     )
     host: str = setting("", "Its address as a C-MOVE destination; empty means that nothing can be sent to it.")
     port: int = setting(104, "Its port as a C-MOVE destination.", at_least=0, at_most=65535)
+    send_as: tuple[SendAs, ...] = setting(
+        (),
+        "How images are sent to it, best first, where it accepts that: `uncompressed`, `rle`, `jpeg-ls`, `jpeg-2000`, "
+        "`htj2k`, all without loss. Images stored with loss are left as they are unless `uncompressed` comes first. "
+        "Empty: as stored where it accepts that.",
+    )
     tls: bool = setting(False, "Send to it over TLS.")
     certificate_sha256: str = setting(
         "", "SHA-256 fingerprint (hex) of the client certificate it must present over TLS."
@@ -119,12 +126,27 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Title:
+    """One AE title of ours that belongs to a tenant (`[[dimse.titles]]`)."""
+
+    ae_title: str = setting("", "The AE title that is called.")
+    tenant: str = setting("", "The tenant whose objects are stored and found under this title.")
+
+
+@dataclass(frozen=True, slots=True)
 class Dimse:
     """The DICOM upper layer and its services."""
 
     host: str = setting("127.0.0.1", "Address to listen on. Anything but loopback needs an AE table.")
     port: int = setting(11112, "Port for plain DIMSE; 0 turns it off.", at_least=0, at_most=65535)
-    ae_titles: tuple[str, ...] = setting(("PACS",), "Our AE titles.")
+    ae_titles: tuple[str, ...] = setting(
+        ("PACS",), "Our AE titles. Whoever calls one of them gets the tenant that the AE table says, of its own row."
+    )
+    titles: tuple[Title, ...] = setting(
+        (),
+        "More AE titles of ours, each of one tenant: a peer of another tenant is rejected when it calls one, "
+        "and a peer that needs no row in the AE table gets the tenant of the title.",
+    )
     peers: tuple[Peer, ...] = setting((), "The AE table.")
     allow_unknown_local_peers: bool = setting(
         True, "Accept AE titles that are not in the AE table when they connect from this machine (loopback)."
@@ -144,6 +166,17 @@ class Dimse:
     idle_timeout_seconds: float = setting(600.0, "How long an established association may be silent.", at_least=0.1)
     connect_timeout_seconds: float = setting(
         10.0, "How long connecting to a C-MOVE destination may take.", at_least=0.1
+    )
+    response_timeout_seconds: float = setting(
+        120.0, "How long a C-MOVE destination may take to answer for one instance.", at_least=0.1
+    )
+    move_attempts: int = setting(
+        2, "How often an instance is sent to a C-MOVE destination that loses the association meanwhile.", at_least=1
+    )
+    unverified_identity: Literal["ignore", "reject"] = setting(
+        "ignore",
+        "What happens to a user identity (user name, passcode, Kerberos, SAML or JWT) that nobody here can verify: "
+        "`ignore` it and answer nothing, as PS3.7 D.3.3.7 has it, or `reject` the association.",
     )
     tls_port: int = setting(
         0, "Port for DIMSE over TLS (2762 is registered); 0 turns it off.", at_least=0, at_most=65535

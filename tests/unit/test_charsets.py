@@ -1,4 +1,4 @@
-"""Specific Character Set in both directions: the standard's examples, pydicom as the oracle, and what devices do wrong."""
+"""Specific Character Set both ways: examples of the standard, pydicom as the oracle, and what devices do wrong."""
 
 import warnings
 
