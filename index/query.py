@@ -65,7 +65,7 @@ class Declared:
     level: Level
     """Whose rows have the values: the query's level or one above."""
     path: tuple[str, ...]
-    """Tags of the sequences, from the outermost on, and of the attribute (8 hex digits)."""
+    """The sequences, from the outermost on, and the attribute (`index.paths`)."""
     filter: Filter
 
 
@@ -104,13 +104,18 @@ def parse_filter(keyword: str, text: str) -> Filter | None:
     row = BY_KEYWORD.get(keyword)
     if row is None or not row.searchable:
         raise InvalidQuery(f"{keyword[:64]} cannot be searched")
+    return parse_value(row, text)
+
+
+def parse_value(row: Attribute, text: str) -> Filter | None:
+    """The same for an attribute that need not be in the table (`index.declared`)."""
     if "\0" in text.rstrip("\0"):
-        raise InvalidQuery(f"{keyword}: the value holds a NUL character")
+        raise InvalidQuery(f"{row.keyword}: the value holds a NUL character")
     value = text.strip(" \0")
     if not value.strip("*"):
         return None
     if row.matching is Matching.NAME:
-        return PersonName(keyword, value)
+        return PersonName(row.keyword, value)
     if row.matching in (Matching.DATE, Matching.TIME):
         return _parse_moment(row, value)
     return _parse_values(row, value)
