@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from index.records import Level
 
@@ -46,6 +46,36 @@ class Attribute:
     def searchable(self) -> bool:
         """True when a filter may name it."""
         return self.matching is not Matching.NONE
+
+    @property
+    def multiple(self) -> bool:
+        """True when multiple value matching applies: the VR allows it and there can be several values (C.2.2.2.8)."""
+        return self.vr in _VRS_OF_MANY and self.tag[3] not in "13579BDF" and dictionary_VM(int(self.tag, 16)) != "1"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The matching kinds it has, as PS3.4 C.2.2.2 calls them; without any it is returned alone."""
+        more = ("Multiple Value Matching",) if self.multiple else ()
+        return KINDS[self.matching] + more
+
+
+_VRS_OF_MANY = frozenset(("AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"))
+
+_COMMON = ("Single Value Matching", "Universal Matching", "Empty Value Matching")
+KINDS: Mapping[Matching, tuple[str, ...]] = MappingProxyType(
+    {
+        Matching.UID: ("Single Value Matching", "List of UID Matching", "Universal Matching"),
+        Matching.TEXT: (*_COMMON, "Wild Card Matching"),
+        Matching.NAME: (*_COMMON, "Wild Card Matching", "Fuzzy Semantic Matching"),
+        Matching.DATE: (*_COMMON, "Range Matching", "Combined Datetime Matching"),
+        Matching.TIME: (*_COMMON, "Range Matching", "Combined Datetime Matching"),
+        Matching.INTEGER: _COMMON,
+        Matching.LIST: (*_COMMON, "Wild Card Matching"),
+        Matching.NONE: (),
+    }
+)
+"""Matching kinds of PS3.4 C.2.2.2 by the way an attribute is indexed. Those of sequences are declared
+(`index.declared`)."""
 
 
 def snake_case(keyword: str) -> str:

@@ -50,7 +50,65 @@ class PersonName:
     pattern: str
 
 
-Filter = Exact | Wildcard | Range | AnyOf | PersonName
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Multiple value matching (C.2.2.2.8): each of the values is one of the attribute's."""
+
+    keyword: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Empty value matching (C.2.2.2.7): the attribute has no value."""
+
+    keyword: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Combined date-time range matching (C.2.2.2.5.4), both ends inclusive; None is open.
+
+    Ends are `yyyymmddhhmmss.ffffff`, by a clock with this offset from UTC; without an offset by whatever clock the
+    data set was written with.
+    """
+
+    keyword: str
+    """Of the date; `index.moments` knows the time that belongs to it."""
+    start: str | None
+    end: str | None
+    offset_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Range matching of a time by a clock with another offset from UTC than the data set's (C.2.2.2.5.2).
+
+    Ends are `hhmmss.ffffff`, both inclusive; None is open.
+    """
+
+    keyword: str
+    start: str | None
+    end: str | None
+    offset_minutes: int
+
+
+Filter = Exact | Wildcard | Range | AnyOf | PersonName | AllOf | Empty | Moment | Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Kinds of matching that hold only where a peer has asked for them."""
+
+    empty_values: bool = False
+    multiple_values: bool = False
+
+
+LITERAL = Rules()
+"""What holds when nothing was asked for."""
+
+EMPTY_VALUE = '""'
+"""The matching text for an attribute without a value (C.2.2.2.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +139,9 @@ class Order:
 class Query:
     """What to find. `limit` None means all; `returned` are tags (8 hex digits) beyond the default ones.
 
+    `paths` name attributes inside sequences, tag by tag: items are returned with these alone. Their sequences are in
+    `returned` as well.
+
     Patient and study attributes may be filtered on at any level (relational queries).
     """
 
@@ -93,41 +154,49 @@ class Query:
     offset: int = 0
     fuzzy: bool = False
     declared: tuple[Declared, ...] = ()
+    paths: frozenset[tuple[str, ...]] = frozenset()
 
 
-def parse_filter(keyword: str, text: str) -> Filter | None:
+def parse_filter(keyword: str, text: str, rules: Rules = LITERAL) -> Filter | None:
     """The filter that a matching key asks for (PS3.4 C.2.2.2); None is universal matching.
 
-    Several values are separated by `\\`, for UIDs and code strings also by `,` as QIDO-RS clients write them.
     Raises InvalidQuery for an attribute that cannot be searched and for a value that cannot be read.
     """
     row = BY_KEYWORD.get(keyword)
     if row is None or not row.searchable:
         raise InvalidQuery(f"{keyword[:64]} cannot be searched")
-    return parse_value(row, text)
+    return parse_value(row, text, rules)
 
 
-def parse_value(row: Attribute, text: str) -> Filter | None:
-    """The same for an attribute that need not be in the table (`index.declared`)."""
+def parse_value(row: Attribute, text: str, rules: Rules = LITERAL) -> Filter | None:
+    """The same for an attribute that need not be in the table (`index.declared`).
+
+    Several values are separated by `\\`, for UIDs and code strings also by `,` as QIDO-RS clients write them.
+    """
     if "\0" in text.rstrip("\0"):
         raise InvalidQuery(f"{row.keyword}: the value holds a NUL character")
     value = text.strip(" \0")
     if not value.strip("*"):
         return None
+    if rules.empty_values and value == EMPTY_VALUE:
+        return Empty(row.keyword)
     if row.matching is Matching.NAME:
         return PersonName(row.keyword, value)
     if row.matching in (Matching.DATE, Matching.TIME):
         return _parse_moment(row, value)
-    return _parse_values(row, value)
+    return _parse_values(row, value, rules)
 
 
-def _parse_values(row: Attribute, value: str) -> Filter:
+def _parse_values(row: Attribute, value: str, rules: Rules) -> Filter:
     separators = r"[\\,]" if row.vr in ("UI", "CS", "IS", "US") else r"\\"
     values = tuple(part for piece in re.split(separators, value) if (part := piece.strip()))
     if not values:
         raise InvalidQuery(f"{row.keyword}: the value is empty")
     if not any(has_wildcard(part) for part in values):
-        return Exact(row.keyword, values[0]) if len(values) == 1 else AnyOf(row.keyword, values)
+        if len(values) == 1:
+            return Exact(row.keyword, values[0])
+        every = rules.multiple_values and row.multiple
+        return AllOf(row.keyword, values) if every else AnyOf(row.keyword, values)
     if len(values) > 1:
         raise InvalidQuery(f"{row.keyword}: a list of values cannot hold wild cards")
     if row.matching not in (Matching.TEXT, Matching.LIST) or row.vr == "UI":
