@@ -200,6 +200,58 @@ set_aside = Table(
     Index(None, "blob_key", unique=True),
 )
 
+removals = Table(
+    "removals",
+    metadata,
+    # One for each deletion and for each rejection note: who, when, why, and until when it can be undone.
+    _id(),
+    _parent("tenant_id", "tenants"),
+    # Its name in the object store (`storage.removal_records`): row numbers do not outlive an index.
+    *_text("uid"),
+    *_text("reason", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "note_uid"),
+    # 0 means never.
+    *_count("removed_at_ms", "purge_at_ms", "undone_at_ms", "purge_began_at_ms"),
+    # `recorded` is the revision that the record in the object store has.
+    *_count("revision", "recorded"),
+    *_text("record_key", "via", "peer", "principal"),
+    UniqueConstraint("uid"),
+    Index(None, "tenant_id", "note_uid"),
+    Index(None, "record_key"),
+)
+
+removed = Table(
+    "removed",
+    metadata,
+    # Instances that are in no list: moved here from `instances` and `set_aside`, and back when a removal is undone.
+    _id(),
+    _parent("tenant_id", "tenants"),
+    _parent("removal_fk", "removals"),
+    # See `index.bin.Role`.
+    Column("role", SmallInteger, nullable=False),
+    *_text("study_instance_uid", "series_instance_uid", "sop_instance_uid"),
+    *_text("sop_class_uid", "available_transfer_syntax_uid"),
+    *_count("version", "size_bytes"),
+    _bytes("sha256"),
+    *_text("blob_key"),
+    _bytes("layout"),
+    _bytes("body"),
+    Index(None, "removal_fk", "id"),
+    Index(None, "tenant_id", "sop_instance_uid"),
+    Index(None, "tenant_id", "study_instance_uid"),
+    Index(None, "blob_key", unique=True),
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    # What rejection notes in force refer to, whether it has arrived or not.
+    Column("tenant_id", _Id, ForeignKey("tenants.id"), primary_key=True),
+    Column("sop_instance_uid", _Text, primary_key=True),
+    Column("removal_fk", _Id, ForeignKey("removals.id"), primary_key=True),
+    Index(None, "removal_fk"),
+    sqlite_with_rowid=False,
+)
+
 disagreements = Table(
     "disagreements",
     metadata,

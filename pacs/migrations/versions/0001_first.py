@@ -112,6 +112,68 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_set_aside_blob_key"), "set_aside", ["blob_key"], unique=True)
     op.create_table(
+        "removals",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("uid", TEXT, server_default="", nullable=False),
+        sa.Column("reason", TEXT, server_default="", nullable=False),
+        sa.Column("study_instance_uid", TEXT, server_default="", nullable=False),
+        sa.Column("series_instance_uid", TEXT, server_default="", nullable=False),
+        sa.Column("sop_instance_uid", TEXT, server_default="", nullable=False),
+        sa.Column("note_uid", TEXT, server_default="", nullable=False),
+        sa.Column("removed_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("purge_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("undone_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("purge_began_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("revision", ID, server_default="0", nullable=False),
+        sa.Column("recorded", ID, server_default="0", nullable=False),
+        sa.Column("record_key", TEXT, server_default="", nullable=False),
+        sa.Column("via", TEXT, server_default="", nullable=False),
+        sa.Column("peer", TEXT, server_default="", nullable=False),
+        sa.Column("principal", TEXT, server_default="", nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_removals_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_removals")),
+        sa.UniqueConstraint("uid", name=op.f("uq_removals_uid")),
+    )
+    op.create_index(op.f("ix_removals_record_key"), "removals", ["record_key"])
+    op.create_index(op.f("ix_removals_tenant_id_note_uid"), "removals", ["tenant_id", "note_uid"])
+    op.create_table(
+        "rejected",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("sop_instance_uid", TEXT, nullable=False),
+        sa.Column("removal_fk", ID, nullable=False),
+        sa.ForeignKeyConstraint(["removal_fk"], ["removals.id"], name=op.f("fk_rejected_removal_fk")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_rejected_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "sop_instance_uid", "removal_fk", name=op.f("pk_rejected")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_rejected_removal_fk"), "rejected", ["removal_fk"])
+    op.create_table(
+        "removed",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("removal_fk", ID, nullable=False),
+        sa.Column("role", sa.SmallInteger(), nullable=False),
+        sa.Column("study_instance_uid", TEXT, server_default="", nullable=False),
+        sa.Column("series_instance_uid", TEXT, server_default="", nullable=False),
+        sa.Column("sop_instance_uid", TEXT, server_default="", nullable=False),
+        sa.Column("sop_class_uid", TEXT, server_default="", nullable=False),
+        sa.Column("available_transfer_syntax_uid", TEXT, server_default="", nullable=False),
+        sa.Column("version", ID, server_default="0", nullable=False),
+        sa.Column("size_bytes", ID, server_default="0", nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("blob_key", TEXT, server_default="", nullable=False),
+        sa.Column("layout", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["removal_fk"], ["removals.id"], name=op.f("fk_removed_removal_fk")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_removed_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_removed")),
+    )
+    op.create_index(op.f("ix_removed_blob_key"), "removed", ["blob_key"], unique=True)
+    op.create_index(op.f("ix_removed_removal_fk_id"), "removed", ["removal_fk", "id"])
+    op.create_index(op.f("ix_removed_tenant_id_sop_instance_uid"), "removed", ["tenant_id", "sop_instance_uid"])
+    op.create_index(op.f("ix_removed_tenant_id_study_instance_uid"), "removed", ["tenant_id", "study_instance_uid"])
+    op.create_table(
         "studies",
         sa.Column("id", ID, nullable=False),
         sa.Column("tenant_id", ID, nullable=False),
