@@ -26,6 +26,7 @@ UNCOMPRESSED: Final = frozenset({_ENCAPSULATED_UNCOMPRESSED, _DEFLATED_FRAMES})
 _RLE: Final = "1.2.840.10008.1.2.5"
 _JPEG_LS: Final = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
 _JPEG_2000: Final = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+_JPEG_XL: Final = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112))
 _LOSSLESS_PROCESS: Final = 0xC3
 """SOF3: JPEG lossless, Huffman."""
 _FAILURES: Final = (ValueError, TypeError, RuntimeError, OSError, MemoryError, SyntaxError, IndexError, zlib.error)
@@ -47,8 +48,12 @@ def inspect(data: bytes, description: ImageDescription, transfer_syntax_uid: str
     if transfer_syntax_uid == _RLE:
         codestream.check_rle(data, description.samples_per_pixel * description.sample_bytes)
         return None
-    is_jpeg_2000 = transfer_syntax_uid in _JPEG_2000
-    found = codestream.read_jpeg_2000(data) if is_jpeg_2000 else codestream.read_jpeg(data)
+    if transfer_syntax_uid in _JPEG_2000:
+        found = codestream.read_jpeg_2000(data)
+    elif transfer_syntax_uid in _JPEG_XL:
+        found = codestream.read_jpeg_xl(data, description.samples_per_pixel, description.bits_stored)
+    else:
+        found = codestream.read_jpeg(data)
     _check(found, description)
     return found
 
@@ -57,7 +62,7 @@ def is_fragile(found: CodeStream | None, transfer_syntax_uid: str) -> bool:
     """The library for this frame has crashed its process on damaged input, or may: see `isolation`."""
     if found is None:
         return False
-    return transfer_syntax_uid in _JPEG_LS | _JPEG_2000 or not _is_for_pillow(found)
+    return transfer_syntax_uid in _JPEG_LS | _JPEG_2000 | _JPEG_XL or not _is_for_pillow(found)
 
 
 def decode(data: bytes, description: ImageDescription, transfer_syntax_uid: str) -> tuple[Samples, str]:
@@ -70,6 +75,8 @@ def decode(data: bytes, description: ImageDescription, transfer_syntax_uid: str)
             return _decode_jpeg_ls(data, description, found)
         if transfer_syntax_uid in _JPEG_2000:
             return _decode_jpeg_2000(data, description, found)
+        if transfer_syntax_uid in _JPEG_XL:
+            return _decode_jpeg_xl(data, description, found)
         if _is_for_pillow(found):
             return _decode_with_pillow(data, description, found)
         return _decode_with_gdcm(data, description, found, transfer_syntax_uid)
@@ -127,6 +134,18 @@ def _decode_jpeg_2000(data: bytes, description: ImageDescription, found: CodeStr
     pixels = _with_sign(_arrange(flat, found, planar=False), found, description)
     photometric = description.photometric_interpretation
     return pixels, "RGB" if photometric in ("YBR_RCT", "YBR_ICT") else photometric
+
+
+def _decode_jpeg_xl(data: bytes, description: ImageDescription, found: CodeStream) -> tuple[Samples, str]:
+    """Colour becomes RGB, whatever it is inside. The array is compared with the data set: the head told sizes only."""
+    import imagecodecs
+
+    pixels = imagecodecs.jpegxl_decode(bytes(data), numthreads=1)
+    wanted = (found.rows, found.columns) + ((found.samples_per_pixel,) if found.samples_per_pixel > 1 else ())
+    if pixels.shape != wanted or pixels.dtype.kind != "u":
+        raise CannotUnderstand(f"A JPEG XL frame decodes to {pixels.dtype} of {pixels.shape}, not {wanted}")
+    photometric = description.photometric_interpretation
+    return pixels, "RGB" if found.samples_per_pixel == 3 else photometric
 
 
 def _decode_with_pillow(data: bytes, description: ImageDescription, found: CodeStream) -> tuple[Samples, str]:

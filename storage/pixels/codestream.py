@@ -18,7 +18,7 @@ class CodeStream:
     columns: int
     samples_per_pixel: int
     bits: int
-    """Precision of a sample."""
+    """Precision of a sample; of JPEG XL, whose head is not read that far, what the data set says."""
     signed: bool = False
     process: int = 0
     """JPEG: the second byte of the SOF marker, which names the process (ITU-T T.81 table B.1)."""
@@ -103,6 +103,54 @@ def read_jpeg_2000(data: bytes) -> CodeStream:
         raise CannotUnderstand("A JPEG 2000 frame has components of different depth")
     depth = depths.pop()
     return CodeStream(height - top, width - left, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80))
+
+
+_JPEG_XL_SIGNATURE = b"\xff\x0a"
+_JPEG_XL_BOXES = b"\0\0\0\x0cJXL \r\n\x87\n"
+_JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+
+def read_jpeg_xl(data: bytes, samples_per_pixel: int, bits: int) -> CodeStream:
+    """The size header of JPEG XL (ISO/IEC 18181-1 D.2), bare or in its file format. Raises CannotUnderstand."""
+    start = _jpeg_xl_start(data)
+    number = int.from_bytes(data[start + 2 : start + 16], "little")
+    if len(data) < start + 16:
+        raise CannotUnderstand("A JPEG XL frame is shorter than its header")
+    small, number = number & 1, number >> 1
+    rows, number = _jpeg_xl_size(number, small)
+    ratio, number = number & 7, number >> 3
+    if ratio:
+        numerator, denominator = _JPEG_XL_RATIOS[ratio - 1]
+        return CodeStream(rows, rows * numerator // denominator, samples_per_pixel, bits)
+    columns, _ = _jpeg_xl_size(number, small)
+    return CodeStream(rows, columns, samples_per_pixel, bits)
+
+
+def _jpeg_xl_size(number: int, small: int) -> tuple[int, int]:
+    """One side and the bits behind it; numbers stand from their least significant bit on."""
+    if small:
+        return ((number & 31) + 1) * 8, number >> 5
+    width = (9, 13, 18, 30)[number & 3]
+    return (number >> 2 & (1 << width) - 1) + 1, number >> 2 + width
+
+
+def _jpeg_xl_start(data: bytes) -> int:
+    """Where the code stream starts: at once, or in the first box that holds a part of it (ISO/IEC 18181-2)."""
+    if data[:2] == _JPEG_XL_SIGNATURE:
+        return 0
+    place = 0
+    while data[:12] == _JPEG_XL_BOXES and place + 16 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), bytes(data[place + 4 : place + 8])
+        head = 8
+        if length == 1:
+            length, head = int.from_bytes(data[place + 8 : place + 16], "big"), 16
+        start = place + head + (4 if kind == b"jxlp" else 0)
+        if kind in (b"jxlc", b"jxlp") and data[start : start + 2] == _JPEG_XL_SIGNATURE:
+            return start
+        if length < head:
+            break
+        place += length
+    raise CannotUnderstand("A JPEG XL frame has no code stream")
 
 
 def check_rle(data: bytes, segments: int) -> None:

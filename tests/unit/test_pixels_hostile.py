@@ -167,7 +167,7 @@ def test_headers_of_streams_by_an_encoder() -> None:
 
 
 def test_syntaxes_without_a_decoder_say_so() -> None:
-    for uid in ("1.2.840.10008.1.2.4.110", "1.2.3.4"):
+    for uid in ("1.2.840.10008.1.2.4.92", "1.2.3.4"):
         with pytest.raises(NotAcceptable):
             decode(b"\0", uid)
 

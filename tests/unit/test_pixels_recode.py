@@ -34,6 +34,7 @@ IMPLICIT, EXPLICIT, DEFLATED, BIG = (
     "1.2.840.10008.1.2.2",
 )
 JPEG_LS, JPEG_2000, RLE = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"
+HTJ2K_RPCL = "1.2.840.10008.1.2.4.202"
 # pydicom has no decoder for 12-bit lossy JPEG and its progressive processes.
 NOT_FOR_PYDICOM = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (51, 53, 55))
 OBJECTS = [path for path in shipped_files() if not path.name.startswith("chrSQEncoding")]
@@ -93,7 +94,7 @@ def is_binary(element: Any) -> bool:
     return str(element.VR) in ("OB", "OD", "OF", "OL", "OV", "OW", "UN") or element.tag.is_private
 
 
-@pytest.mark.parametrize("target", [IMPLICIT, EXPLICIT, DEFLATED, BIG, JPEG_LS, RLE, JPEG_2000])
+@pytest.mark.parametrize("target", [IMPLICIT, EXPLICIT, DEFLATED, BIG, JPEG_LS, RLE, JPEG_2000, HTJ2K_RPCL])
 @pytest.mark.parametrize("path", OBJECTS, ids=sample_id)
 def test_values_and_pixels_survive(path: Path, target: str) -> None:
     stored = load(path)

@@ -69,7 +69,7 @@ def test_whole_objects(stored: str, wanted: Wanted, is_image: bool, expected: Pl
         (PRIVATE, only(EXPLICIT)),
         (EXPLICIT, only(BASELINE)),
         (EXPLICIT, only(J2K_ANY)),
-        (J2K, only("1.2.840.10008.1.2.4.201")),
+        (J2K, only("1.2.840.10008.1.2.4.92")),
         ("1.2.840.10008.1.2.4.94", only(EXPLICIT)),
         (J2K, only()),
         (IMPLICIT, Wanted((IMPLICIT,), as_stored_ok=False, never=NEVER_ON_THE_WEB)),
