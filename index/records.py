@@ -112,14 +112,42 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a picture before it is scaled (PS3.18 8.3.5.1.3), in its pixels, or in shares of its size."""
+
+    left: float = 0.0
+    top: float = 0.0
+    width: float | None = None
+    """None: up to the right edge."""
+    height: float | None = None
+    mirrored: bool = False
+    """Left becomes right."""
+    upside_down: bool = False
+    relative: bool = False
+    """All four are from 0 to 1 of the picture's width and height (PS3.18 9.1.2.2.6)."""
+
+
+PictureType = Literal["image/jpeg", "image/png", "image/gif", "image/jp2"]
+IccProfile = Literal["no", "yes", "srgb", "adobergb", "rommrgb", "displayp3"]
+Caption = Literal["patient", "technique"]
+
+
+@dataclass(frozen=True, slots=True)
 class RenderOptions:
     """How an image is rendered (PS3.18 8.3.5). `window` is centre, width and VOI LUT Function."""
 
-    media_type: Literal["image/jpeg", "image/png"] = "image/jpeg"
+    media_type: PictureType = "image/jpeg"
     quality: int = 90
     viewport: tuple[int, int] | None = None
     """Largest width and height in pixels; the aspect ratio is kept."""
     window: tuple[float, float, str] | None = None
+    region: Region | None = None
+    captions: tuple[Caption, ...] = ()
+    """What is written into the corners."""
+    icc_profile: IccProfile | None = None
+    """The colour space of the picture; None: the image's own, when it has one."""
+    presentation: InstanceKey | None = None
+    """The presentation state that is applied."""
 
 
 class Level(Enum):
