@@ -1,0 +1,98 @@
+"""The named queries of the scale measurement. Their keys rotate, so that no request is asked twice in a row.
+
+Half of a query's requests repeat what other users ask every minute, half are new keys: no answer cache decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import hospital
+
+_COMMON = ("CT", "MR", "US", "DX", "CR")
+_RARE = ("OPT", "RTSTRUCT", "SM", "ECG")
+_PREFIXES = ("Kowal", "Ober", "Brink", "Müll", "Smi", "Иван", "Yam", "Nguy", "Łuk", "Hartf", "Παπ", "Villam")
+_INNER = ("*linsk*", "*orfman*", "*enzwe*", "*cemar*", "*山田*", "*ostas*", "*sokolow*", "*eichen*feld*", "*bagh*")
+_RARE_TEXTS = ("*Xylophon-1*", "*Quitte-3*", "*Zephyr-22*", "*Xylophon-39*", "*Zephyr-1*7*")
+_FUZZY = ("anna linden", "jose marin", "maria garcia", "hans berg", "piotr kowal", "иван соколов", "smith mary")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """`path(i, studies)` is what request `i` asks below the root of the service, on an index of so many studies."""
+
+    name: str
+    path: Callable[[int, int], str]
+    requests: int
+    statuses: tuple[str, ...] = ("200",)
+
+
+def _study(i: int, studies: int) -> hospital.Study:
+    return hospital.study(i * 7919 % studies, studies)
+
+
+def _of_study(keyword: str) -> Callable[[int, int], str]:
+    def path(i: int, studies: int) -> str:
+        while not (value := _study(i, studies).common[keyword]):
+            i += 1
+        return f"/studies?{keyword}={value}"
+
+    return path
+
+
+def _month(i: int) -> str:
+    """Thirty days, because the 31st is not in every month."""
+    year, month = divmod(i * 7 % (12 * 14), 12)
+    return f"StudyDate={2012 + year}{month + 1:02d}01-{2012 + year}{month + 1:02d}28"
+
+
+def _instance(i: int, studies: int) -> str:
+    return f"/instances?SOPInstanceUID={hospital.instance_uid(_study(i, studies).series[0], 1)}"
+
+
+def _many_uids(i: int, studies: int) -> str:
+    uids = ",".join(_study(200 * i + j, studies).common["StudyInstanceUID"] for j in range(100))
+    return f"/studies?StudyInstanceUID={uids}&limit=100"
+
+
+QUERIES = (
+    Named("study by UID", _of_study("StudyInstanceUID"), 200),
+    Named("studies of a patient", _of_study("PatientID"), 200),
+    Named("accession number", _of_study("AccessionNumber"), 200),
+    Named("instance by UID, no study named", _instance, 200),
+    Named("newest 100", lambda i, _: f"/studies?limit=100&offset={i % 26}", 100),
+    Named("one month, 100", lambda i, _: f"/studies?{_month(i)}&limit=100", 100),
+    Named(
+        "common modality, 100", lambda i, _: f"/studies?ModalitiesInStudy={_COMMON[i % 5]}&limit=100&offset={i}", 100
+    ),
+    Named(
+        "rare modality in a year, 100",
+        lambda i, _: (
+            f"/studies?ModalitiesInStudy={_RARE[i % 4]}&StudyDate={2012 + i % 14}0101-{2012 + i % 14}1231&limit=100"
+        ),
+        100,
+    ),
+    Named("name prefix, 100", lambda i, _: f"/studies?PatientName={_PREFIXES[i % 12]}*&limit=100&offset={i // 24}", 96),
+    Named("inside a name, 100", lambda i, _: f"/studies?PatientName={_INNER[i % 9]}&limit=100&offset={i // 18}", 90),
+    Named("inside a description, few", lambda i, _: f"/studies?StudyDescription={_RARE_TEXTS[i % 5]}&limit=100", 60),
+    Named("fuzzy name, 100", lambda i, _: f"/studies?fuzzymatching=true&PatientName={_FUZZY[i % 7]}&limit=100", 70),
+    Named("page at 50,000", lambda i, n: f"/studies?limit=100&offset={min(50_000, n // 2) + i}", 60),
+    Named("sorted by name, 100", lambda i, _: f"/studies?orderby=PatientName&limit=100&offset={i}", 60),
+    Named("month sorted by name, 100", lambda i, _: f"/studies?{_month(i)}&orderby=PatientName&limit=100", 60),
+    Named("month with total", lambda i, _: f"/studies?{_month(i)}&limit=25&count=true", 60),
+    Named("all with total", lambda i, _: f"/studies?limit=25&count=true&offset={i}", 30),
+    Named("100 UIDs", _many_uids, 30),
+    Named("series of a modality, 100", lambda i, _: f"/series?Modality={(_COMMON + _RARE)[i % 9]}&limit=100", 90),
+    Named("instances of a day", lambda i, _: f"/instances?StudyDate={2013 + i % 13}0612&limit=100", 60),
+    Named(
+        "two filters that exclude each other",
+        lambda i, _: f"/studies?ModalitiesInStudy={_COMMON[i % 5]}&StudyDescription=Befund{i % 9}&limit=100",
+        30,
+    ),
+    Named("nothing serves it", lambda i, _: f"/instances?Rows={7000 + i}&limit=100", 3, ("200", "413", "507")),
+)
+"""What is measured, in this order."""
+
+
+def find_keys(i: int) -> list[str]:
+    """Keys of a C-FIND at STUDY level: a week."""
+    return [f"StudyDate={2012 + i % 14}0610-{2012 + i % 14}0616"]
