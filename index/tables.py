@@ -97,6 +97,8 @@ studies = Table(
     *_text(*_PATIENT_COLUMNS),
     *_text("study_date", "study_time", "accession_number", "study_id", "study_description"),
     *_text("referring_physician_name", "modalities_in_study", "sop_classes_in_study"),
+    # Study Date and Time in UTC, when the offset of the clock is known (see `index.moments`).
+    *_text("study_utc"),
     *_count("number_of_study_related_series", "number_of_study_related_instances"),
     _bytes("summary"),
     _bytes("extra", nullable=True),
@@ -123,7 +125,8 @@ studies = Table(
 study_terms = Table(
     "study_terms",
     metadata,
-    # One row per folded name component group and per modality: finds the newest studies with a term.
+    # One row per folded name component group, its words, their sounds, and per modality: finds the newest studies
+    # with a term.
     Column("tenant_id", _Id, primary_key=True),
     Column("kind", SmallInteger, primary_key=True),
     Column("term", _Text, primary_key=True),
@@ -142,6 +145,7 @@ series = Table(
     *_text("series_date", "series_time", "modality", "institution_name", "station_name", "series_description"),
     *_text("body_part_examined", "protocol_name"),
     *_text("performed_procedure_step_start_date", "performed_procedure_step_start_time"),
+    *_text("timezone_offset_from_utc", "series_utc", "performed_procedure_step_start_utc"),
     # SOP classes of the series, as in studies: tells whether the study's list must grow.
     *_text("sop_classes"),
     *_count("number_of_series_related_instances"),
@@ -272,4 +276,51 @@ changes = Table(
     *_count("version", "at_ms"),
     *_text("via", "peer", "principal"),
     sqlite_with_rowid=False,
+)
+
+declarations = Table(
+    "declarations",
+    metadata,
+    # Attributes that are searchable besides those with columns (see `index.declared`). Rows stay when an attribute is
+    # given up, so that the highest generation only grows: it tells a process that it knows the newest ones.
+    _id(),
+    *_text("path", "level", "vr", "state"),
+    *_count("generation"),
+    # Filling: instances up to `filled_id` are done, those up to `last_id` were there before the declaration.
+    *_count("filled_id", "last_id", "declared_at_ms"),
+    Index(None, "generation", unique=True),
+    Index(None, "path", "level"),
+)
+
+
+def _values_of(owner: Table, name: str) -> Table:
+    """Values that the instances of an owner have of declared attributes: each once, however many instances say so."""
+    return Table(
+        name,
+        metadata,
+        Column("declaration_fk", _Id, primary_key=True),
+        Column("tenant_id", _Id, primary_key=True),
+        Column("term", _Text, primary_key=True),
+        Column("owner_fk", _Id, ForeignKey(f"{owner.name}.id", ondelete="CASCADE"), primary_key=True),
+        # Digests of the sequence items around the value, outermost first: equal ones are one and the same item.
+        Column("items", _Text, primary_key=True),
+        Index(None, "owner_fk", "declaration_fk", "term"),
+        sqlite_with_rowid=False,
+    )
+
+
+patient_values = _values_of(patients, "patient_values")
+study_values = _values_of(studies, "study_values")
+series_values = _values_of(series, "series_values")
+instance_values = _values_of(instances, "instance_values")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    # What the worker must do; `requested` counts how often it was asked for, so that nothing asked for while it runs
+    # is lost. A claim without a beat for some seconds is that of a process that died.
+    _id(),
+    *_text("kind", "key", "claim", "error"),
+    *_count("requested", "attempts", "not_before_ms", "beat_ms", "queued_at_ms"),
+    UniqueConstraint("kind", "key"),
 )

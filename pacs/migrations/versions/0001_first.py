@@ -193,6 +193,7 @@ def upgrade() -> None:
         sa.Column("referring_physician_name", TEXT, server_default="", nullable=False),
         sa.Column("modalities_in_study", TEXT, server_default="", nullable=False),
         sa.Column("sop_classes_in_study", TEXT, server_default="", nullable=False),
+        sa.Column("study_utc", TEXT, server_default="", nullable=False),
         sa.Column("number_of_study_related_series", ID, server_default="0", nullable=False),
         sa.Column("number_of_study_related_instances", ID, server_default="0", nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
@@ -249,6 +250,9 @@ def upgrade() -> None:
         sa.Column("protocol_name", TEXT, server_default="", nullable=False),
         sa.Column("performed_procedure_step_start_date", TEXT, server_default="", nullable=False),
         sa.Column("performed_procedure_step_start_time", TEXT, server_default="", nullable=False),
+        sa.Column("timezone_offset_from_utc", TEXT, server_default="", nullable=False),
+        sa.Column("series_utc", TEXT, server_default="", nullable=False),
+        sa.Column("performed_procedure_step_start_utc", TEXT, server_default="", nullable=False),
         sa.Column("sop_classes", TEXT, server_default="", nullable=False),
         sa.Column("number_of_series_related_instances", ID, server_default="0", nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
@@ -296,3 +300,56 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_fk", name=op.f("pk_documents")),
     )
+    op.create_table(
+        "declarations",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("path", TEXT, server_default="", nullable=False),
+        sa.Column("level", TEXT, server_default="", nullable=False),
+        sa.Column("vr", TEXT, server_default="", nullable=False),
+        sa.Column("state", TEXT, server_default="", nullable=False),
+        sa.Column("generation", ID, server_default="0", nullable=False),
+        sa.Column("filled_id", ID, server_default="0", nullable=False),
+        sa.Column("last_id", ID, server_default="0", nullable=False),
+        sa.Column("declared_at_ms", ID, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_declarations")),
+    )
+    op.create_index(op.f("ix_declarations_generation"), "declarations", ["generation"], unique=True)
+    op.create_index(op.f("ix_declarations_path_level"), "declarations", ["path", "level"])
+    op.create_table(
+        "jobs",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("kind", TEXT, server_default="", nullable=False),
+        sa.Column("key", TEXT, server_default="", nullable=False),
+        sa.Column("claim", TEXT, server_default="", nullable=False),
+        sa.Column("error", TEXT, server_default="", nullable=False),
+        sa.Column("requested", ID, server_default="0", nullable=False),
+        sa.Column("attempts", ID, server_default="0", nullable=False),
+        sa.Column("not_before_ms", ID, server_default="0", nullable=False),
+        sa.Column("beat_ms", ID, server_default="0", nullable=False),
+        sa.Column("queued_at_ms", ID, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("kind", "key", name=op.f("uq_jobs_kind_key")),
+    )
+    for owner, parent in (
+        ("patient", "patients"),
+        ("study", "studies"),
+        ("series", "series"),
+        ("instance", "instances"),
+    ):
+        name = f"{owner}_values"
+        op.create_table(
+            name,
+            sa.Column("declaration_fk", ID, nullable=False),
+            sa.Column("tenant_id", ID, nullable=False),
+            sa.Column("term", TEXT, nullable=False),
+            sa.Column("owner_fk", ID, nullable=False),
+            sa.Column("items", TEXT, nullable=False),
+            sa.ForeignKeyConstraint(
+                ["owner_fk"], [f"{parent}.id"], name=op.f(f"fk_{name}_owner_fk"), ondelete="CASCADE"
+            ),
+            sa.PrimaryKeyConstraint(
+                "declaration_fk", "tenant_id", "term", "owner_fk", "items", name=op.f(f"pk_{name}")
+            ),
+            sqlite_with_rowid=False,
+        )
+        op.create_index(op.f(f"ix_{name}_owner_fk_declaration_fk_term"), name, ["owner_fk", "declaration_fk", "term"])
