@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import fields
 
-from config.settings import Dimse, Peer, Settings, SettingsError, sections
+from config.settings import Archive, Dimse, Peer, Settings, SettingsError, sections
 
 DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 STORES = ("file:", "s3://", "memory:")
@@ -17,6 +17,7 @@ def check(settings: Settings) -> None:
     _check_address("database.url", settings.database.url, DATABASES)
     _check_address("storage.url", settings.storage.url, STORES)
     _check_dimse(settings.dimse)
+    _check_rejections(settings.archive)
     if settings.web.query_default_limit > settings.web.query_maximum_limit:
         raise SettingsError("web.query_default_limit: must not be above web.query_maximum_limit")
     if not settings.archive.tenant.strip():
@@ -55,6 +56,15 @@ def _check_dimse(dimse: Dimse) -> None:
         _check_peer(f"dimse.peers[{number}]", peer, own_titles)
     if dimse.tls_port and not (dimse.tls_certificate and dimse.tls_key):
         raise SettingsError("dimse.tls_port: TLS also needs dimse.tls_certificate and dimse.tls_key")
+
+
+def _check_rejections(archive: Archive) -> None:
+    for number, rule in enumerate(archive.rejections, 1):
+        where = f"archive.rejections[{number}]"
+        _check_bounds(where, rule)
+        value, _, scheme = rule.code.partition("^")
+        if not (value and scheme) or "^" in scheme or "/" in rule.code:
+            raise SettingsError(f"{where}.code: {rule.code!r} is not a code value and a coding scheme, `113001^DCM`")
 
 
 def _check_peer(where: str, peer: Peer, own_titles: tuple[str, ...]) -> None:

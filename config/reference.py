@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from config.settings import Peer, Settings, Title, sections
+from config.settings import Peer, RejectionRule, Settings, Title, sections
 from config.write import to_value
 
 HEAD = """# Settings
@@ -13,8 +13,8 @@ HEAD = """# Settings
 Generated from `config/settings.py` by `make docs`; do not edit.
 
 Settings come from one TOML file (`pacs --config FILE`, the variable `PACS_CONFIG`, or `pacs.toml` in the working
-folder) and from variables named `PACS_SECTION_FIELD`, which win. Lists in variables are separated by commas, the AE
-table is JSON there. A name that does not exist is an error that tells the nearest one that does; `pacs config check`
+folder) and from variables named `PACS_SECTION_FIELD`, which win. Lists in variables are separated by commas, lists of
+tables are JSON there. A name that does not exist is an error that tells the nearest one that does; `pacs config check`
 looks for errors, `pacs config show` prints what is in force without secrets. Relative paths start at the working
 folder.
 """
@@ -24,7 +24,8 @@ def reference() -> str:
     """The whole document."""
     kinds = get_type_hints(Settings)
     parts = [_section(f"[{name}]", f"PACS_{name.upper()}_", kinds[name]) for name in sections()]
-    return "\n".join([HEAD, *parts, _section("[[dimse.peers]]", "", Peer), _section("[[dimse.titles]]", "", Title)])
+    tables = {"[[dimse.peers]]": Peer, "[[dimse.titles]]": Title, "[[archive.rejections]]": RejectionRule}
+    return "\n".join([HEAD, *parts, *(_section(name, "", kind) for name, kind in tables.items())])
 
 
 def _section(title: str, prefix: str, kind: Any) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 SyncMode = Literal["FULL", "NORMAL"]
 SendAs = Literal["uncompressed", "rle", "jpeg-ls", "jpeg-2000", "htj2k"]
 DuplicatePolicy = Literal["refuse", "keep-both", "replace"]
+Hiding = Literal["everywhere", "search", "nowhere"]
+SecondArrival = Literal["refuse", "hide", "accept"]
 
 
 class SettingsError(ValueError):
@@ -24,6 +26,30 @@ def setting(
 
 
 @dataclass(frozen=True, slots=True)
+class RejectionRule:
+    """What a rejection note with a certain title does (`[[archive.rejections]]`)."""
+
+    code: str = setting("", "Code value and coding scheme of the document title, `113001^DCM`.")
+    meaning: str = setting("", "What the code means; may be left out for the titles of the profile.")
+    hide: Hiding = setting(
+        "everywhere",
+        "Where what the note names is hidden: `everywhere`, in `search` (who knows its three UIDs can still retrieve "
+        "it), or `nowhere` (the note is kept and has no effect).",
+    )
+    show_note: bool = setting(False, "Show the note itself among the instances of its study.")
+    again: SecondArrival = setting(
+        "hide",
+        "What happens when a rejected instance is sent once more: `refuse` it (A771), `hide` it too, or `accept` it "
+        "as if it had never been rejected.",
+    )
+    purge_days: float = setting(
+        0.0,
+        "Days after which what the note hides is removed for good, beyond any restoring; 0 keeps it.",
+        at_least=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Archive:
     """What is accepted and how it is kept."""
 
@@ -35,6 +61,17 @@ class Archive:
         "What happens when a known SOP Instance UID arrives with other bytes: `refuse` it, `keep-both` "
         "(the first stays current, the second is set aside) or `replace` (the old one is set aside). "
         "`pacs versions list` shows what is set aside, `pacs versions restore` brings it back.",
+    )
+    undo_days: float = setting(
+        30.0,
+        "Days during which `pacs removed restore` brings back what was deleted; afterwards it is removed for good.",
+        at_least=0,
+    )
+    rejections: tuple[RejectionRule, ...] = setting(
+        (),
+        "Rules for rejection notes in place of, or beside, those that are built in: 113001 for quality (hidden when it "
+        "comes again), 113037 for safety and 113038 wrong worklist entry (refused when it comes again), 113039 "
+        "retention expired (accepted when it comes again).",
     )
     accept_unknown_sop_classes: bool = setting(
         False, "Accept private and unknown storage SOP classes over DIMSE and DICOMweb."

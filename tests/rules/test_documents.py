@@ -8,7 +8,7 @@ import click
 import pytest
 
 from config.reference import reference
-from config.settings import Peer, Settings, sections
+from config.settings import Peer, RejectionRule, Settings, sections
 from pacs.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ def test_settings_reference_is_fresh() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    for kind in (*(type(getattr(Settings(), name)) for name in sections()), Peer):
+    for kind in (*(type(getattr(Settings(), name)) for name in sections()), Peer, RejectionRule):
         for item in fields(kind):
             assert item.metadata["doc"].endswith("."), f"{kind.__name__}.{item.name}"
 
