@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, Attribute, Matching, tag_of
+from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, Attribute, Matching, snake_case, tag_of
 from index.layout import pack
-from index.matching import date_text, name_column, name_terms, plain, sort_key, time_text
+from index.matching import date_text, name_column, plain, sort_key, time_text, words_of
+from index.moments import utc_columns
 from index.records import DicomJson, InstanceRecord, Level, Origin
+from index.sounds import sound
 from index.tables import NO_NUMBER
 
 Values = dict[str, Any]
@@ -68,6 +70,10 @@ class Newcomer(NamedTuple):
 
 
 TERM_KINDS: Mapping[str, int] = {"PatientName": 1, "ReferringPhysicianName": 2, "ModalitiesInStudy": 3}
+WORD_KINDS: Mapping[str, int] = {"PatientName": 4, "ReferringPhysicianName": 5}
+"""Terms for `fuzzymatching`: words of a name that do not begin a component group."""
+SOUND_KINDS: Mapping[str, int] = {"PatientName": 6, "ReferringPhysicianName": 7}
+"""Terms for `fuzzymatching`: how the words of a name sound (`index.sounds`)."""
 
 _SEARCHED: Mapping[Level, tuple[Attribute, ...]] = {
     level: tuple(
@@ -98,12 +104,21 @@ def _summarised(*levels: Level, computed: Iterable[str] = ()) -> _SummaryRows:
 
 
 _RETRIEVE_URL = tag_of("RetrieveURL")
+_TIMEZONE = tag_of("TimezoneOffsetFromUTC")
 _SUMMARISED: Mapping[Level, _SummaryRows] = {
     Level.PATIENT: _summarised(Level.PATIENT),
     Level.STUDY: _summarised(Level.PATIENT, Level.STUDY, computed=(_RETRIEVE_URL,)),
     # A series also tells its study and availability; all instances have one, so it is not stored for each.
-    Level.SERIES: _summarised(
-        Level.SERIES, computed=(_RETRIEVE_URL, tag_of("InstanceAvailability"), tag_of("StudyInstanceUID"))
+    Level.SERIES: tuple(
+        sorted(
+            (
+                *_summarised(
+                    Level.SERIES, computed=(_RETRIEVE_URL, tag_of("InstanceAvailability"), tag_of("StudyInstanceUID"))
+                ),
+                # PS3.18 tables 10.6.3-3 to 10.6.3-5 want the offset of the clock at every level.
+                (_TIMEZONE, "SH", False, False),
+            )
+        )
     ),
 }
 _EXTRA: Mapping[Level, tuple[str, ...]] = {
@@ -113,7 +128,6 @@ _EXTRA: Mapping[Level, tuple[str, ...]] = {
 }
 _INTEGERS = tuple(row for row in ATTRIBUTES if row.level is Level.IMAGE and row.matching is Matching.INTEGER)
 _STUDY_UID = tag_of("StudyInstanceUID")
-_NAMES = tuple((tag_of(keyword), kind) for keyword, kind in TERM_KINDS.items() if keyword.endswith("Name"))
 
 
 _ABOVE = frozenset(tag for rows in _SUMMARISED.values() for tag, *_ in rows) | frozenset(
@@ -147,8 +161,24 @@ def _levels(above: bytes) -> _Levels:
     study.columns.update(patient.columns)
     study.columns["sort_key"] = sort_key(study.columns["study_date"], study.columns["study_time"])
     patient.columns["anchor"] = "" if patient.columns["patient_id"] else first_text(dataset.get(_STUDY_UID))
-    names = ((kind, term) for tag, kind in _NAMES for term in name_terms(name_groups(dataset.get(tag))))
-    return _Levels(patient, study, _described(Level.SERIES, dataset), tuple(dict.fromkeys(names)))
+    of_series = _described(Level.SERIES, dataset)
+    timezone = plain(first_text(dataset.get(_TIMEZONE)))
+    study.columns.update(utc_columns(Level.STUDY, study.columns, timezone))
+    zoned = utc_columns(Level.SERIES, of_series.columns, timezone)
+    of_series.columns.update(zoned, timezone_offset_from_utc=timezone)
+    names = [term for keyword in WORD_KINDS for term in terms_of_name(keyword, study.columns[snake_case(keyword)])]
+    return _Levels(patient, study, of_series, tuple(names))
+
+
+def terms_of_name(keyword: str, column: str) -> list[tuple[int, str]]:
+    """Kind and text of all terms of a study's names column, each once."""
+    groups = [group for group in column.split("=") if group]
+    words = [word for group in groups for word in words_of(group)]
+    later = {word for group in groups for word in words_of(group) if not group.startswith(word)}
+    sounds = {key for word in words if (key := sound(word))}
+    terms = [(TERM_KINDS[keyword], group) for group in groups]
+    terms += [(WORD_KINDS[keyword], word) for word in sorted(later)]
+    return terms + [(SOUND_KINDS[keyword], key) for key in sorted(sounds)]
 
 
 def _described(level: Level, dataset: DicomJson) -> Described:

@@ -16,20 +16,42 @@ HIGHEST = "\U0010ffff"
 """Sorts behind every character: the upper bound of a prefix."""
 
 _WILD = re.compile(r"([*?])")
-_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "=": " "})
+_LETTERS = {
+    **str.maketrans("øłđðı=", "olddi "),
+    **str.maketrans({"æ": "ae", "œ": "oe", "þ": "th"}),
+    # Letters that are written in two ways: alef maksura, teh marbuta, alef wasla, and the Persian kaf and yeh.
+    **str.maketrans("\u0649\u0629\u0671\u06a9\u06cc", "\u064a\u0647\u0627\u0643\u064a"),
+    # Hebrew final forms.
+    **str.maketrans("\u05da\u05dd\u05df\u05e3\u05e5", "\u05db\u05de\u05e0\u05e4\u05e6"),
+    # Katakana, which stand 96 code points behind hiragana.
+    **{code: code - 0x60 for code in (*range(0x30A1, 0x30F7), 0x30FD, 0x30FE)},
+}
+_MARKS = re.compile(
+    "["
+    "\u0300-\u036f"  # Combining diacritical marks.
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"  # Hebrew points and accents.
+    "\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed"  # Arabic vowels, tatweel, hamza.
+    "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"  # Joiners and directions, invisible.
+    "]"
+)
+_BETWEEN_WORDS = re.compile(r"[\s^=,-]+")
 _DATE = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})")
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
 
 
 def fold(text: str) -> str:
-    """Lower case without accents. Kana voicing marks stay: they make another sound, not another spelling."""
+    """Lower case without accents, in every script.
+
+    What goes are accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and signs that
+    nobody sees. Kana are written as hiragana. Voicing marks of kana and the vowels and tones of Thai and Indic scripts
+    stay: they make another sound, not another spelling.
+    """
     if "\0" in text:
         # PostgreSQL cannot hold NUL.
         text = text.replace("\0", "")
     if text.isascii():
         return text.lower().replace("=", " ")
-    parts = unicodedata.normalize("NFKD", text)
-    bare = "".join(char for char in parts if not "\u0300" <= char <= "\u036f")
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text))
     return unicodedata.normalize("NFKC", bare).casefold().translate(_LETTERS)
 
 
@@ -84,6 +106,11 @@ def time_text(text: str) -> str:
     """TM as hhmmss.ffffff; empty when it is no time."""
     bounds = time_bounds(text)
     return bounds[0] if bounds else ""
+
+
+def words_of(group: str) -> list[str]:
+    """The words of a folded component group, as `fuzzymatching` sees them."""
+    return [word for word in _BETWEEN_WORDS.split(group) if word]
 
 
 def sort_key(study_date: str, study_time: str) -> int:
@@ -141,4 +168,4 @@ def name_patterns(pattern: str) -> list[list[str]]:
 
 def name_words(pattern: str) -> list[str]:
     """The words of a fuzzy name query; each must begin (or, with a leading `*`, occur in) a word of the name."""
-    return [word for word in re.split(r"[\s^=,-]+", fold_pattern(pattern.replace("=", " "))) if word.strip("*")]
+    return [word for word in _BETWEEN_WORDS.split(fold_pattern(pattern.replace("=", " "))) if word.strip("*")]

@@ -8,7 +8,7 @@ it does not, or where the time is missing, nobody knows the moment, and the date
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -76,10 +76,11 @@ def offset_minutes(text: str) -> int | None:
 
 def shifted(moment: str, minutes: int) -> str:
     """The moment so many minutes later; the end of the calendar is where it stays."""
+    year, month, day, hour, minute, second = (int(moment[at : at + 2]) for at in (2, 4, 6, 8, 10, 12))
+    # A leap second has the number 60, which datetime does not know (PS3.5 6.2, TM).
+    later = timedelta(minutes=minutes, seconds=second)
     try:
-        # A leap second has the number 60, which datetime does not know (PS3.5 6.2, TM).
-        leap = timedelta(seconds=int(moment[12:14]))
-        at = datetime.strptime(f"{moment[:12]}00{moment[14:]}", "%Y%m%d%H%M%S.%f") + leap + timedelta(minutes=minutes)
+        at = datetime(int(moment[:2]) * 100 + year, month, day, hour, minute, 0, int(moment[15:]), UTC) + later
     except OverflowError:
         return moment
     return f"{at.year:04d}{at:%m%d%H%M%S.%f}"
