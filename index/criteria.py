@@ -4,13 +4,14 @@ A criterion keeps its shape (what the SQL looks like) apart from its values, so 
 compiled statement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 
 from index.attributes import Attribute, Matching
+from index.criterion import Clause, Criterion, Place
 from index.database import Database
 from index.entries import TERM_KINDS, integer, list_member
 from index.errors import InvalidQuery
@@ -27,34 +28,12 @@ from index.matching import (
 )
 from index.query import AnyOf, Exact, Filter, PersonName, Query, Range, Wildcard
 from index.records import Level
+from index.substrings import Texts, name_pieces, texts_in
 from index.tables import instances, patients, series, studies, study_terms
-
-Clause = Callable[[], ColumnElement[bool]]
 
 _LONGEST_LIST = 5000
 _DAY = 10**9
 """One day in units of `studies.sort_key`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """A condition: equal shapes have equal SQL. `terms` is the same condition on `study_terms`, when there is one."""
-
-    shape: tuple[object, ...]
-    params: dict[str, Any]
-    clause: Clause
-    terms: Clause | None = None
-    terms_suffice: bool = True
-
-    def terms_where(self) -> ColumnElement[bool]:
-        """The condition on `study_terms`; only for criteria that have one."""
-        if self.terms is None:
-            raise ValueError("This criterion has no terms")
-        return self.terms()
-
-
-Place = tuple[str, Query]
-"""Name of the bound values, and the query that the filter is part of."""
 
 
 def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> Criterion:
@@ -72,7 +51,7 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
     if isinstance(one, AnyOf) and len(one.values) != 1:
         return _any_of(database, row, column, one.values, place[0])
     value = one.value if isinstance(one, Exact) else one.values[0]
-    return _exact(row, column, value, place[0])
+    return _exact(database, row, column, value, place[0])
 
 
 def _column(row: Attribute, level: Level) -> Any:
@@ -101,13 +80,43 @@ def _value(row: Attribute, value: str) -> str | int:
     return plain(value)
 
 
-def _exact(row: Attribute, column: Any, value: str, name: str) -> Criterion:
+def _exact(database: Database, row: Attribute, column: Any, value: str, name: str) -> Criterion:
     if row.matching is Matching.TIME and value.strip():
         return _range(row, column, Range(row.keyword, value, value), name)
     if row.keyword == "StudyDate" and value.strip():
         return _range(row, column, Range(row.keyword, value, value), name)
-    return Criterion(
-        ("=", row.keyword, name), {name: _value(row, value)}, lambda: column == bindparam(name, type_=column.type)
+    found = _value(row, value)
+    params: dict[str, Any] = {name: found}
+    terms = _modality_terms(database, row, [found], (name, params))
+    texts = texts_in(column.table.name, column.name, [found]) if isinstance(found, str) else None
+
+    def clause() -> ColumnElement[bool]:
+        return column == bindparam(name, type_=column.type)
+
+    shape = ("=", row.keyword, name, terms is not None)
+    return Criterion(shape, params, clause, terms, terms_suffice=False, one_term=True, texts=texts)
+
+
+def _modality_terms(
+    database: Database, row: Attribute, values: Sequence[str | int], place: tuple[str, dict[str, Any]]
+) -> Clause | None:
+    """A series' modality is among those of its study; only the empty one is not."""
+    if row.keyword != "Modality" or "" in values:
+        return None
+    return _listed_terms(database, TERM_KINDS["ModalitiesInStudy"], values, place)
+
+
+def _listed_terms(
+    database: Database, kind: int, values: Sequence[str | int], place: tuple[str, dict[str, Any]]
+) -> Clause:
+    """One of the terms of this kind; one value alone is compared, so that its studies come in order."""
+    name, params = f"{place[0]}_terms", place[1]
+    alone = len(values) == 1
+    params[name] = values[0] if alone else database.list_value(values)
+    term = study_terms.c.term
+    return lambda: and_(
+        study_terms.c.kind == kind,
+        term == bindparam(name, type_=term.type) if alone else database.one_of(term, name),
     )
 
 
@@ -116,8 +125,11 @@ def _any_of(database: Database, row: Attribute, column: Any, values: tuple[str, 
         raise InvalidQuery(f"{row.keyword}: a list has 1 to {_LONGEST_LIST} values")
     if row.matching is Matching.TIME:
         raise InvalidQuery(f"{row.keyword} cannot be matched by a list of values")
-    params = {name: database.list_value([_value(row, value) for value in values])}
-    return Criterion(("in", row.keyword, name), params, lambda: database.one_of(column, name))
+    found = [_value(row, value) for value in values]
+    params = {name: database.list_value(found)}
+    terms = _modality_terms(database, row, found, (name, params))
+    shape = ("in", row.keyword, name, terms is not None)
+    return Criterion(shape, params, lambda: database.one_of(column, name), terms, terms_suffice=False)
 
 
 def _wildcard(database: Database, row: Attribute, column: Any, pattern: str, name: str) -> Criterion:
@@ -131,11 +143,13 @@ def _wildcard(database: Database, row: Attribute, column: Any, pattern: str, nam
             ("prefix", row.keyword, name),
             {low: prefix, high: prefix + HIGHEST},
             lambda: and_(column >= bindparam(low, type_=column.type), column < bindparam(high, type_=column.type)),
+            texts=texts_in(column.table.name, column.name, [pattern]),
         )
     return Criterion(
         ("wild", row.keyword, name),
         {name: database.pattern_text(pattern)},
         lambda: database.matches(column, bindparam(name, type_=column.type)),
+        texts=texts_in(column.table.name, column.name, [pattern]),
     )
 
 
@@ -190,16 +204,13 @@ def _list(database: Database, row: Attribute, column: Any, one: Filter, name: st
     if not 1 <= len(values) <= 64:
         raise InvalidQuery(f"{row.keyword}: a list has 1 to 64 values")
     size = len(values)
-    params = {f"{name}_{number}": list_member(value) for number, value in enumerate(values)}
-    params[f"{name}_terms"] = database.list_value(values)
+    params: dict[str, Any] = {f"{name}_{number}": list_member(value) for number, value in enumerate(values)}
+    terms = _listed_terms(database, kind, values, (name, params)) if kind else None
 
     def clause() -> ColumnElement[bool]:
         return or_(*(func.replace(column, bindparam(f"{name}_{number}"), "") != column for number in range(size)))
 
-    def terms() -> ColumnElement[bool]:
-        return and_(study_terms.c.kind == kind, database.one_of(study_terms.c.term, f"{name}_terms"))
-
-    return Criterion(("list", row.keyword, name, size), params, clause, terms if kind else None)
+    return Criterion(("list", row.keyword, name, size), params, clause, terms, one_term=size == 1)
 
 
 def _has_term(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -232,7 +243,8 @@ def _name(row: Attribute, column: Any, pattern: str, place: Place) -> Criterion:
     inner = tuple(number for number, alternatives in enumerate(groups) if any(_is_inner(one) for one in alternatives))
     checked = _checked(clause, row, groups, inner, (params, place)) if inner else clause
     shape = ("name", row.keyword, name, counts, terms is not None, inner)
-    return Criterion(shape, params, checked, terms, len(groups) == 1)
+    texts = texts_in(column.table.name, column.name, name_pieces(groups))
+    return Criterion(shape, params, checked, terms, len(groups) == 1, texts=texts)
 
 
 def _group_like(pattern: str) -> str:
@@ -314,4 +326,5 @@ def _fuzzy_name(row: Attribute, column: Any, pattern: str, name: str) -> Criteri
         ]
         return and_(*conditions) if conditions else column == column
 
-    return Criterion(("fuzzy", row.keyword, name, tuple(counts)), params, clause)
+    texts = texts_in(column.table.name, column.name, words)
+    return Criterion(("fuzzy", row.keyword, name, tuple(counts)), params, clause, texts=texts)
