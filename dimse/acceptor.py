@@ -8,7 +8,18 @@ from config.settings import Dimse
 from dimse import negotiation
 from dimse.connection import Connection
 from dimse.contexts import Policy
-from dimse.peers import Caller, Granted, Refused, identify
+from dimse.identity import Verified, Verify
+from dimse.peers import (
+    APPLICATION_CONTEXT_UNKNOWN,
+    IDENTITY_REFUSED,
+    LOCAL_LIMIT,
+    VERSION_UNKNOWN,
+    Caller,
+    Granted,
+    Refused,
+    identify,
+)
+from dimse.request import Request
 from dimse.session import Session
 from dimse.upper_layer import Association, Timeouts
 from index.access import Audit, AuditEvent
@@ -16,8 +27,7 @@ from storage.archive import Archive
 
 logger = logging.getLogger(__name__)
 
-_LOCAL_LIMIT = Refused((2, 3, 2), "too many associations")
-_APPLICATION_CONTEXT_UNKNOWN = Refused((1, 1, 2), "application context unknown")
+_FIRST_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +41,20 @@ class Whence:
 class Acceptor:
     """Negotiates incoming associations."""
 
-    def __init__(self, settings: Dimse, archive_settings: ArchiveSettings, archive: Archive, audit: Audit) -> None:
-        """One for all connections of a process; it keeps no state."""
+    def __init__(
+        self,
+        settings: Dimse,
+        archive_settings: ArchiveSettings,
+        archive: Archive,
+        audit: Audit,
+        verify: Verify | None = None,
+    ) -> None:
+        """One for all connections of a process; it keeps no state. `verify` tells whether user identities are true."""
         self._settings = settings
         self._archive_settings = archive_settings
         self._archive = archive
         self._audit = audit
+        self._verify = verify
 
     def establish(self, connection: Connection, whence: Whence, deadline: float, *, crowded: bool) -> Session | None:
         """Negotiate; None when the association was rejected. Raises UpperLayerError."""
@@ -45,14 +63,18 @@ class Acceptor:
         if isinstance(granted, Refused):
             self._reject(connection, request, whence, granted)
             return None
+        user = self._user(request)
+        if isinstance(user, Refused):
+            self._reject(connection, request, whence, user)
+            return None
         settings = self._settings
-        agreed = negotiation.accept(
-            connection,
-            request,
+        asserts = user is not None and request.identity is not None and request.identity.wants_response
+        terms = negotiation.Terms(
             Policy(granted.services, self._archive_settings),
-            our_pdu_bytes=settings.maximum_pdu_bytes,
-            seconds=settings.pdu_timeout_seconds,
+            settings.maximum_pdu_bytes,
+            user.response if user is not None and asserts else None,
         )
+        agreed = negotiation.accept(connection, request, terms, seconds=settings.pdu_timeout_seconds)
         association = Association(
             connection,
             agreed.contexts,
@@ -69,17 +91,30 @@ class Acceptor:
             audit=self._audit,
             tenant=self._archive_settings.tenant,
             extended=agreed.extended,
+            send_as=granted.peer.send_as if granted.peer else (),
         )
 
-    def _judge(self, request: negotiation.Request, whence: Whence, *, crowded: bool) -> Granted | Refused:
+    def _judge(self, request: Request, whence: Whence, *, crowded: bool) -> Granted | Refused:
         if crowded:
-            return _LOCAL_LIMIT
+            return Refused(LOCAL_LIMIT, "too many associations")
+        if not request.protocol_version & _FIRST_VERSION:
+            return Refused(VERSION_UNKNOWN, "protocol version unknown")
         if request.application_context != negotiation.APPLICATION_CONTEXT:
-            return _APPLICATION_CONTEXT_UNKNOWN
+            return Refused(APPLICATION_CONTEXT_UNKNOWN, "application context unknown")
         caller = Caller(request.calling, request.called, whence.address, whence.certificate_sha256)
         return identify(caller, self._settings, self._archive_settings.tenant)
 
-    def _reject(self, connection: Connection, request: negotiation.Request, whence: Whence, refused: Refused) -> None:
+    def _user(self, request: Request) -> Verified | Refused | None:
+        """Who the peer says is using it, if that is true; None when nothing can be said and nothing need be."""
+        if request.identity is None:
+            return None
+        if self._verify is not None:
+            return self._verify(request.identity) or Refused(IDENTITY_REFUSED, "user identity not accepted")
+        if self._settings.unverified_identity == "reject":
+            return Refused(IDENTITY_REFUSED, "user identity cannot be verified")
+        return None
+
+    def _reject(self, connection: Connection, request: Request, whence: Whence, refused: Refused) -> None:
         negotiation.reject(connection, *refused.answer)
         logger.warning(
             "Association rejected",

@@ -1,35 +1,21 @@
 """Which presentation contexts we accept. Decided for what a peer proposes; no table is built at start-up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 from pydicom.uid import UID
 
 from config.settings import Archive as ArchiveSettings
 from index.records import Level
-from storage import sop_classes
+from storage.sop_classes import is_storage
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, KNOWN
 
 Service = Literal["echo", "store", "find", "move", "get"]
 Root = Literal["patient", "study", "patient-study-only"]
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
-
-_NOT_STORED: Final = frozenset(
-    {
-        # Storage classes of PS3.4 GG.3 whose objects belong to no patient and no study.
-        "1.2.840.10008.5.1.4.1.1.200.1",
-        "1.2.840.10008.5.1.4.1.1.200.3",
-        "1.2.840.10008.5.1.4.1.1.200.7",
-        "1.2.840.10008.5.1.4.1.1.201.1",
-        "1.2.840.10008.5.1.4.38.1",
-        "1.2.840.10008.5.1.4.39.1",
-        "1.2.840.10008.5.1.4.43.1",
-        "1.2.840.10008.5.1.4.44.1",
-        "1.2.840.10008.5.1.4.45.1",
-    }
-)
 
 _IDENTIFIER_SYNTAXES: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG)
 
@@ -64,9 +50,16 @@ MODELS: Final = {
 }
 
 
-def is_storage(abstract_syntax: str) -> bool:
-    """True for the storage SOP classes of the standard, retired ones included, that hold data of a patient."""
-    return sop_classes.is_storage(abstract_syntax) and abstract_syntax not in _NOT_STORED
+SEND_AS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "uncompressed": (EXPLICIT_LITTLE, IMPLICIT_LITTLE),
+        "rle": ("1.2.840.10008.1.2.5",),
+        "jpeg-ls": ("1.2.840.10008.1.2.4.80",),
+        "jpeg-2000": ("1.2.840.10008.1.2.4.90",),
+        "htj2k": ("1.2.840.10008.1.2.4.201",),
+    }
+)
+"""The words of `send_as` in the AE table -> transfer syntaxes, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +69,17 @@ class Policy:
     services: frozenset[str]
     archive: ArchiveSettings
 
-    def choose(self, abstract_syntax: str, proposed: Sequence[str]) -> tuple[Sequence[str] | None, bool]:
+    def choose(
+        self, abstract_syntax: str, proposed: Sequence[str], *, general: Sequence[str] = ()
+    ) -> tuple[Sequence[str] | None, bool]:
         """The transfer syntaxes we take, and whether objects may also go the other way, by C-GET.
 
-        None: the abstract syntax itself is refused.
+        None: the abstract syntax itself is refused. `general`: the classes of which the peer says that it is
+        a special case (PS3.7 D.3.3.6).
         """
         service = service_of(abstract_syntax, accept_unknown=self.archive.accept_unknown_sop_classes)
+        if service is None and general_class(abstract_syntax, general):
+            service = "store"
         if service is None:
             return None, False
         gets = service == "store" and "get" in self.services
@@ -89,6 +87,13 @@ class Policy:
         if service != "echo" and service not in self.services and not gets:
             return None, False
         return acceptable_syntaxes(service, proposed, self.archive), gets
+
+
+def general_class(abstract_syntax: str, general: Sequence[str]) -> str:
+    """The storage class, among the general ones a peer named, that an unknown class may be taken for; empty: none."""
+    if abstract_syntax == VERIFICATION or abstract_syntax in MODELS or UID(abstract_syntax).type:
+        return ""
+    return next((uid for uid in general if is_storage(uid)), "")
 
 
 def service_of(abstract_syntax: str, *, accept_unknown: bool) -> Service | None:

@@ -1,28 +1,20 @@
 """A-ASSOCIATE for both sides, with pynetdicom's PDU codecs and negotiation rules (PS3.8 7.1, 9.3.2; PS3.7 D.3).
 
-The length of an association PDU is checked before it is read and the number of its items before they are
-decoded, and everything that pynetdicom's decoders can throw at malformed input leaves here as
-ProtocolViolation. Decoding and answering 128 proposed contexts costs 50 ms of CPU, most of it checks of UIDs.
-A modality proposes the same ones with every association, perhaps one for each image, so both steps remember.
+The length of an association PDU is checked before it is read. Answering 128 proposed contexts costs tens of
+milliseconds of CPU, and a modality proposes the same ones with every association, so answers are remembered.
 """
 
 import functools
 import logging
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import pydicom.config
 from pynetdicom import _config
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_items import (
-    AsynchronousOperationsWindowSubItem,
-    MaximumLengthSubItem,
-    SCP_SCU_RoleSelectionSubItem,
-    SOPClassExtendedNegotiationSubItem,
-)
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
     AsynchronousOperationsWindowNegotiation,
@@ -30,14 +22,17 @@ from pynetdicom.pdu_primitives import (
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
     SOPClassExtendedNegotiation,
+    UserIdentityNegotiation,
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor, negotiate_as_requestor
 
 from dimse.connection import Connection, UpperLayerError
-from dimse.contexts import MODELS, Policy
+from dimse.contexts import MODELS, Policy, general_class
 from dimse.extended import Flags, flags, granted
+from dimse.request import DECODE_ERRORS, Proposal, Request, decode_request, maximum_length
 from dimse.upper_layer import ABORT, UNEXPECTED_PDU, UNRECOGNISED_PDU, Context, PeerAborted, ProtocolViolation
 from storage.meta_group import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from storage.sop_classes import is_storage
 
 ASSOCIATE_RQ: Final = 0x01
 ASSOCIATE_AC: Final = 0x02
@@ -55,16 +50,12 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 _HEAD = struct.Struct(">BxI")
-_DECODE_ERRORS: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, struct.error)
 
-_MOST_ITEMS: Final = 8192
-"""Items and sub-items of one A-ASSOCIATE-RQ. 128 contexts with all transfer syntaxes that exist have 7,800."""
-
-_REMEMBERED_BYTES: Final = 65536
 _REMEMBERED: Final = 128
 
-Roles = tuple[tuple[str, tuple[bool, bool]], ...]
-"""SOP class and whether the requestor proposes to be SCU, and SCP, of it."""
+STORAGE_SUPPORT: Final = bytes((2, 0, 3, 0, 0, 0))
+"""Our answer to the extended negotiation of storage classes (PS3.4 B.3.1): level 2, every element is kept;
+digital signatures of level 3, because objects are kept bit by bit; nothing is coerced."""
 
 
 class Rejected(UpperLayerError):
@@ -74,31 +65,6 @@ class Rejected(UpperLayerError):
         """The three numbers of A-ASSOCIATE-RJ."""
         super().__init__(f"association rejected: result {result}, source {source}, reason {reason}")
         self.result, self.source, self.reason = result, source, reason
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A proposed presentation context."""
-
-    context_id: int
-    abstract_syntax: str
-    transfer_syntaxes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A decoded A-ASSOCIATE-RQ."""
-
-    called: str
-    calling: str
-    application_context: str
-    contexts: tuple[Proposal, ...]
-    roles: Roles
-    peer_pdu_bytes: int
-    asynchronous: bool
-    """The peer proposed an asynchronous operations window; we answer one operation at a time."""
-    extended: tuple[tuple[str, bytes], ...] = ()
-    """SOP Class Extended Negotiation (PS3.7 D.3.3.5): SOP class -> application information."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,75 +79,54 @@ class Agreed:
 
 def read_request(connection: Connection, deadline: float) -> Request:
     """Receive A-ASSOCIATE-RQ. Raises UpperLayerError."""
-    pdu = _read_pdu(connection, deadline, expected=ASSOCIATE_RQ)
-    return _remembered_request(pdu) if len(pdu) <= _REMEMBERED_BYTES else decode_request(pdu)
+    return decode_request(_read_pdu(connection, deadline, expected=ASSOCIATE_RQ))
 
 
-def decode_request(pdu: bytes) -> Request:
-    """Decode A-ASSOCIATE-RQ. Raises ProtocolViolation."""
-    if _items(memoryview(pdu)[74:], _MOST_ITEMS) < 0:
-        raise ProtocolViolation("A-ASSOCIATE-RQ has too many items, or they are cut off")
-    try:
-        decoded = A_ASSOCIATE_RQ()
-        decoded.decode(pdu)
-        items = decoded.user_information.user_data
-        contexts = tuple(
-            Proposal(item.context_id, str(item.abstract_syntax), tuple(map(str, item.transfer_syntax)))
-            for item in decoded.presentation_context
-        )
-        request = Request(
-            called=decoded.called_ae_title.strip(),
-            calling=decoded.calling_ae_title.strip(),
-            application_context=str(decoded.application_context_name),
-            contexts=contexts,
-            roles=_roles(items),
-            peer_pdu_bytes=_maximum_length(items),
-            asynchronous=any(isinstance(item, AsynchronousOperationsWindowSubItem) for item in items),
-            extended=tuple(
-                (str(item.sop_class_uid), bytes(item.service_class_application_information or b""))
-                for item in items
-                if isinstance(item, SOPClassExtendedNegotiationSubItem)
-            ),
-        )
-    except _DECODE_ERRORS as exc:
-        raise ProtocolViolation("A-ASSOCIATE-RQ cannot be decoded") from exc
-    _check(request)
-    return request
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What we accept an association on."""
+
+    policy: Policy
+    our_pdu_bytes: int
+    identity_response: bytes | None = None
+    """Server-Response to a user identity that was verified; None: nothing is said about it."""
 
 
-_remembered_request = functools.lru_cache(maxsize=_REMEMBERED)(decode_request)
-
-
-def accept(connection: Connection, request: Request, policy: Policy, *, our_pdu_bytes: int, seconds: float) -> Agreed:
+def accept(connection: Connection, request: Request, terms: Terms, *, seconds: float) -> Agreed:
     """Answer A-ASSOCIATE-AC. `seconds`: how long sending may take."""
-    encoded, agreed = _answer(request, policy, our_pdu_bytes)
+    # Answers are remembered, and nobody's passcode may be.
+    encoded, agreed = _answer(replace(request, identity=None), terms)
     connection.send([encoded], seconds)
     return agreed
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def _answer(request: Request, policy: Policy, our_pdu_bytes: int) -> tuple[bytes, Agreed]:
+def _answer(request: Request, terms: Terms) -> tuple[bytes, Agreed]:
     results: list[Any] = []
     roles: dict[str, Any] = {}
     for proposal in request.contexts:
-        result, answered = _negotiate(proposal, policy, request.roles)
+        result, answered = _negotiate(proposal, terms.policy, request)
         results.append(result)
         roles.update((str(item.sop_class_uid), item) for item in answered)
-    primitive = _primitive(request.calling, request.called, our_pdu_bytes)
+    primitive = _primitive(request.calling, request.called, terms.our_pdu_bytes)
     primitive.result = 0
     primitive.result_source = 1
     primitive.presentation_context_definition_results_list = results
     extra: list[Any] = list(roles.values())
     if request.asynchronous:
         extra.append(AsynchronousOperationsWindowNegotiation())
-    extended = _extended_answers(request)
-    extra += [_extended_item(uid, information) for uid, information in extended.items()]
-    primitive.user_information = [*primitive.user_information, *extra]
     accepted = {
-        result.context_id: _context(result, as_scp=result.as_scp, as_scu=result.as_scu)
+        result.context_id: _context(result, as_scp=result.as_scp, as_scu=result.as_scu, request=request)
         for result in results
         if result.result == 0
     }
+    extended = _extended_answers(request)
+    extra += [_extended_item(uid, information) for uid, information in extended.items()]
+    stored = {one.abstract_syntax for one in accepted.values() if one.as_scp and is_storage(one.abstract_syntax)}
+    extra += [_extended_item(uid, STORAGE_SUPPORT) for uid in dict(request.extended) if uid in stored]
+    if terms.identity_response is not None:
+        extra.append(_identity_item(terms.identity_response))
+    primitive.user_information = [*primitive.user_information, *extra]
     agreed = {uid: flags(information) for uid, information in extended.items()}
     return A_ASSOCIATE_AC(primitive).encode(), Agreed(
         MappingProxyType(accepted), request.peer_pdu_bytes, MappingProxyType(agreed)
@@ -221,8 +166,8 @@ def propose(
         answer = A_ASSOCIATE_AC()
         answer.decode(pdu)
         results = negotiate_as_requestor(contexts, [item.to_primitive() for item in answer.presentation_context])
-        peer_pdu_bytes = _maximum_length(answer.user_information.user_data)
-    except _DECODE_ERRORS as exc:
+        peer_pdu_bytes = maximum_length(answer.user_information.user_data)
+    except DECODE_ERRORS as exc:
         raise ProtocolViolation("A-ASSOCIATE-AC cannot be decoded") from exc
     accepted = {
         result.context_id: _context(result, as_scp=False, as_scu=True) for result in results if result.result == 0
@@ -249,42 +194,14 @@ def _read_pdu(connection: Connection, deadline: float, *, expected: int) -> byte
     return head + body
 
 
-def _items(data: memoryview, most: int) -> int:
-    """How many items and sub-items there are beyond `most` allow: what is left of `most`, negative when it is exceeded.
-
-    Items are a type, a reserved byte and a 16-bit length (PS3.8 9.3.2); those of a presentation context
-    (20H) start with four bytes of their own, those of the user information (50H) at once.
-    """
-    offset = 0
-    while offset < len(data) and most >= 0:
-        if len(data) - offset < 4:
-            return -1
-        kind, length = data[offset], int.from_bytes(data[offset + 2 : offset + 4])
-        inside = data[offset + 4 : offset + 4 + length]
-        if len(inside) != length:
-            return -1
-        most -= 1
-        if kind in (0x20, 0x50):
-            most = _items(inside[4:] if kind == 0x20 else inside, most)
-        offset += 4 + length
-    return most
-
-
-def _check(request: Request) -> None:
-    """Rules that the decoders do not know: odd, distinct context identifiers and complete contexts (PS3.8 9.3.2.2)."""
-    identifiers = {proposal.context_id for proposal in request.contexts}
-    if len(identifiers) != len(request.contexts) or any(not number & 1 for number in identifiers):
-        raise ProtocolViolation("presentation context identifiers are not odd and distinct")
-    if any(not proposal.transfer_syntaxes or not proposal.abstract_syntax for proposal in request.contexts):
-        raise ProtocolViolation("a presentation context is incomplete")
-
-
-def _negotiate(proposal: Proposal, policy: Policy, roles: Roles) -> tuple[Any, list[Any]]:
+def _negotiate(proposal: Proposal, policy: Policy, request: Request) -> tuple[Any, list[Any]]:
     asked = PresentationContext()
     asked.context_id = proposal.context_id
     asked.abstract_syntax = proposal.abstract_syntax
     asked.transfer_syntax = list(proposal.transfer_syntaxes)
-    syntaxes, scp_too = policy.choose(proposal.abstract_syntax, proposal.transfer_syntaxes)
+    syntaxes, scp_too = policy.choose(
+        proposal.abstract_syntax, proposal.transfer_syntaxes, general=request.general(proposal.abstract_syntax)
+    )
     ours = []
     if syntaxes is not None:
         supported = PresentationContext()
@@ -293,32 +210,23 @@ def _negotiate(proposal: Proposal, policy: Policy, roles: Roles) -> tuple[Any, l
         # These are the roles of the requestor that we accept (PS3.7 D.3.3.4).
         supported.scu_role, supported.scp_role = True, scp_too
         ours.append(supported)
-    results, answered = negotiate_as_acceptor([asked], ours, dict(roles))
+    results, answered = negotiate_as_acceptor([asked], ours, dict(request.roles))
     result = results[0]
     if result.result == 0 and not result.transfer_syntax:
         raise ProtocolViolation("a transfer syntax UID is malformed")
     return result, answered
 
 
-def _context(result: Any, *, as_scp: bool, as_scu: bool) -> Context:
+def _context(result: Any, *, as_scp: bool, as_scu: bool, request: Request | None = None) -> Context:
+    abstract_syntax = str(result.abstract_syntax)
     return Context(
-        result.context_id, str(result.abstract_syntax), str(result.transfer_syntax[0]), as_scp=as_scp, as_scu=as_scu
+        result.context_id,
+        abstract_syntax,
+        str(result.transfer_syntax[0]),
+        as_scp=as_scp,
+        as_scu=as_scu,
+        general=general_class(abstract_syntax, request.general(abstract_syntax)) if request else "",
     )
-
-
-def _roles(items: Sequence[Any]) -> Roles:
-    return tuple(
-        (str(item.sop_class_uid), (bool(item.scu_role), bool(item.scp_role)))
-        for item in items
-        if isinstance(item, SCP_SCU_RoleSelectionSubItem)
-    )
-
-
-def _maximum_length(items: Sequence[Any]) -> int:
-    for item in items:
-        if isinstance(item, MaximumLengthSubItem):
-            return int(item.maximum_length_received)
-    return 0
 
 
 def _primitive(calling: str, called: str, our_pdu_bytes: int) -> Any:
@@ -345,4 +253,10 @@ def _extended_item(uid: str, information: bytes) -> Any:
     item = SOPClassExtendedNegotiation()
     item.sop_class_uid = uid
     item.service_class_application_information = information
+    return item
+
+
+def _identity_item(response: bytes) -> Any:
+    item = UserIdentityNegotiation()
+    item.server_response = response
     return item

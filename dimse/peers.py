@@ -25,6 +25,20 @@ _PERMISSIONS: Final = {
 
 CALLED_UNKNOWN: Final = (1, 1, 7)
 CALLING_UNKNOWN: Final = (1, 1, 3)
+IDENTITY_REFUSED: Final = (1, 1, 1)
+APPLICATION_CONTEXT_UNKNOWN: Final = (1, 1, 2)
+VERSION_UNKNOWN: Final = (1, 2, 2)
+LOCAL_LIMIT: Final = (2, 3, 2)
+
+REJECTIONS: Final = {
+    CALLED_UNKNOWN: "The called AE title is none of ours, or belongs to another tenant than the caller.",
+    CALLING_UNKNOWN: "The calling AE title, its network or its certificate is not in the AE table.",
+    IDENTITY_REFUSED: "The user identity is wrong, or cannot be verified and `dimse.unverified_identity` is `reject`.",
+    APPLICATION_CONTEXT_UNKNOWN: "The application context is not that of DICOM.",
+    VERSION_UNKNOWN: "The protocol version lacks the bit of version 1.",
+    LOCAL_LIMIT: "Too many associations at once, in all or from this address; try again later.",
+}
+"""Result, source and reason of A-ASSOCIATE-RJ (PS3.8 table 9-21) -> when we answer it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,8 @@ class Granted:
 
     principal: Principal
     services: frozenset[str]
+    peer: Peer | None = None
+    """Its row of the AE table; None when it needed none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +71,25 @@ class Refused:
 
 
 def identify(caller: Caller, settings: Dimse, tenant: str) -> Granted | Refused:
-    """Look a caller up in the AE table."""
-    if caller.called not in settings.ae_titles:
+    """Look a caller up in the AE table. `tenant`: that of rows and titles without one of their own."""
+    tenants = {row.ae_title: row.tenant for row in settings.titles}
+    if caller.called not in settings.ae_titles and caller.called not in tenants:
         return Refused(CALLED_UNKNOWN, "called AE title unknown")
-    why = "calling AE title unknown"
-    for peer in settings.peers:
-        if peer.ae_title == caller.calling:
-            why = _objection(caller, peer)
-            if not why:
-                return _grant(caller, peer.services, peer.tenant or tenant)
-    known = any(peer.ae_title == caller.calling for peer in settings.peers)
-    if not known and settings.allow_unknown_local_peers and _address(caller.address).is_loopback:
-        return _grant(caller, ALL_SERVICES, tenant)
-    return Refused(CALLING_UNKNOWN, why)
+    refused = Refused(CALLING_UNKNOWN, "calling AE title unknown")
+    rows = [peer for peer in settings.peers if peer.ae_title == caller.calling]
+    for peer in rows:
+        own_tenant = peer.tenant or tenant
+        why = _objection(caller, peer)
+        if why:
+            refused = Refused(CALLING_UNKNOWN, why)
+        elif tenants.get(caller.called, own_tenant) != own_tenant:
+            # The same answer as to a title that does not exist: other tenants are never visible.
+            refused = Refused(CALLED_UNKNOWN, "called AE title of another tenant")
+        else:
+            return _grant(caller, peer.services, own_tenant, peer)
+    if not rows and settings.allow_unknown_local_peers and _address(caller.address).is_loopback:
+        return _grant(caller, ALL_SERVICES, tenants.get(caller.called, tenant))
+    return refused
 
 
 def destination(ae_title: str, settings: Dimse, principal: Principal, tenant: str) -> Peer | None:
@@ -90,13 +112,13 @@ def _objection(caller: Caller, peer: Peer) -> str:
     return ""
 
 
-def _grant(caller: Caller, services: Iterable[str], tenant: str) -> Granted:
+def _grant(caller: Caller, services: Iterable[str], tenant: str, peer: Peer | None = None) -> Granted:
     known = ALL_SERVICES.intersection(services)
     permissions = frozenset[Permission]().union(*(_PERMISSIONS[service] for service in known))
     principal = Principal(
         name=caller.calling, kind="ae", permissions=permissions, scope=Scope(tenant), address=caller.address
     )
-    return Granted(principal, known)
+    return Granted(principal, known, peer)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

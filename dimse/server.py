@@ -19,6 +19,7 @@ from dimse import tls
 from dimse.acceptor import Acceptor, Whence
 from dimse.connection import BufferPool, Connection, UpperLayerError
 from dimse.dispatch import dispatch
+from dimse.identity import Verify
 from dimse.session import Session
 from dimse.upper_layer import send_abort
 from index.access import Audit
@@ -35,10 +36,17 @@ _EXHAUSTED_PAUSE_SECONDS = 0.1
 class Server:
     """Serves associations on sockets that the supervisor has opened."""
 
-    def __init__(self, settings: Dimse, archive: Archive, audit: Audit, archive_settings: ArchiveSettings) -> None:
-        """A socket whose port is `settings.tls_port` speaks TLS."""
+    def __init__(
+        self,
+        settings: Dimse,
+        archive: Archive,
+        audit: Audit,
+        archive_settings: ArchiveSettings,
+        verify: Verify | None = None,
+    ) -> None:
+        """A socket whose port is `settings.tls_port` speaks TLS. `verify` tells whether user identities are true."""
         self._settings = settings
-        self._acceptor = Acceptor(settings, archive_settings, archive, audit)
+        self._acceptor = Acceptor(settings, archive_settings, archive, audit, verify)
         self._tls = tls.server_context(settings) if settings.tls_port else None
         self._pool = BufferPool(2 * (settings.maximum_pdu_bytes + 6))
         self._lock = threading.Lock()

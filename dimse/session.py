@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from config.settings import Dimse
 from dimse.extended import Flags
 from dimse.upper_layer import Association
-from index.access import Audit, Principal
+from index.access import Audit, Permission, Principal
 from storage.archive import Archive
 
 
@@ -25,7 +25,14 @@ class Session:
     """The tenant of peers that have none of their own."""
     extended: Mapping[str, Flags] = field(default_factory=dict)
     """Extended negotiation of Query/Retrieve: SOP class -> what we granted (PS3.4 C.5)."""
+    send_as: tuple[str, ...] = ()
+    """How images are sent to this peer by C-GET, best first; words of `dimse.contexts.SEND_AS`."""
     stored: int = 0
     """Instances that this association stored."""
     refused: int = 0
     """Instances that were refused."""
+
+    @property
+    def retrieve_ae_titles(self) -> tuple[str, ...]:
+        """Retrieve AE Title (0008,0054) of answers to this peer: the title it called, if it may retrieve at all."""
+        return (self.our_ae_title,) if Permission.VIEW in self.principal.permissions else ()

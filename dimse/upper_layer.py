@@ -61,6 +61,8 @@ class Context:
     transfer_syntax: str
     as_scp: bool = True
     as_scu: bool = False
+    general: str = ""
+    """The related general SOP class for whose sake we accepted a class that we do not know (PS3.7 D.3.3.6)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from config.settings import Archive
 from dimse.connection import BufferPool, Connection, UpperLayerError
 from dimse.contexts import Policy
 from dimse.extended import Flags
-from dimse.negotiation import Agreed, accept, decode_request, propose, read_request
+from dimse.negotiation import Agreed, Terms, accept, propose, read_request
+from dimse.request import decode_request
 from dimse.upper_layer import ProtocolViolation
 
 CT, VERIFICATION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.1"
@@ -54,7 +55,7 @@ def answer(pdu: bytes, policy: Policy = ALL) -> tuple[Agreed, A_ASSOCIATE]:
         connection = Connection(ours, BufferPool(65536))
         theirs.sendall(pdu)
         asked = read_request(connection, time.monotonic() + 5)
-        agreed = accept(connection, asked, policy, our_pdu_bytes=131072, seconds=5)
+        agreed = accept(connection, asked, Terms(policy, 131072), seconds=5)
         read = A_ASSOCIATE_AC()
         read.decode(theirs.recv(1024 * 1024))
     return agreed, read.to_primitive()

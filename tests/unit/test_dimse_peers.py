@@ -3,9 +3,10 @@
 import pytest
 
 from config.settings import Archive, Dimse, Peer
-from dimse.contexts import MODELS, Policy, is_storage
+from dimse.contexts import MODELS, Policy
 from dimse.peers import CALLED_UNKNOWN, CALLING_UNKNOWN, Caller, Granted, Refused, destination, identify
 from index.access import Permission
+from storage.sop_classes import is_storage
 
 FINGERPRINT = "ab" * 32
 
