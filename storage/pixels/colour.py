@@ -6,7 +6,7 @@ from PIL import Image
 
 from index.errors import CannotUnderstand
 from storage.pixels.decode import DecodedFrame, Samples
-from storage.pixels.description import ImageDescription, StoredFrame, numbers
+from storage.pixels.description import ImageDescription, StoredFrame, numbers, text
 from storage.pixels.lut import Entries, LookUpTable, read_table, words
 
 Bytes = npt.NDArray[np.uint8]
@@ -35,6 +35,39 @@ def apply_palette(samples: Samples, frame: StoredFrame, description: ImageDescri
     rgb = np.stack([_as_bytes(table, size) for table in tables], axis=-1)
     indices = samples.astype(np.int32) - tables[0].first
     return rgb.take(indices, axis=0, mode="clip")
+
+
+_SUPPLEMENTED = frozenset({"COLOR", "MIXED"})
+"""Values of Pixel Presentation (0008,9205) of images whose highest values are colours (PS3.3 C.7.6.19)."""
+
+
+def has_palette(frame: StoredFrame) -> bool:
+    """The data set has a palette, in words or in segments."""
+    return "00281201" in frame.dataset or "00281221" in frame.dataset
+
+
+def pseudo_coloured(grey: Bytes, state: StoredFrame) -> Bytes:
+    """Grey of a pseudo-colour presentation state -> RGB: black takes the first entry, white the last (PS3.4 N.2.3)."""
+    tables = [_palette(state, number, signed=False) for number in (1, 2, 3)]
+    size = max(table.entries.size for table in tables)
+    rgb = np.stack([_as_bytes(table, size) for table in tables], axis=-1)
+    places = np.rint(np.arange(256) * ((size - 1) / 255.0)).astype(np.int64)
+    coloured: Bytes = rgb[places].take(grey, axis=0)
+    return coloured
+
+
+def is_supplemented(frame: StoredFrame) -> bool:
+    """A grey image whose highest values stand for colours."""
+    return has_palette(frame) and text(frame.dataset, "00089205") in _SUPPLEMENTED
+
+
+def supplemented(grey: Bytes, samples: Samples, frame: StoredFrame, description: ImageDescription) -> Bytes:
+    """Grey where stored values are below the palette's first, colour from there on (PS3.3 C.7.6.19)."""
+    first = _palette(frame, 1, signed=description.signed).first
+    shown = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    coloured = samples >= first
+    shown[coloured] = apply_palette(samples, frame, description)[coloured]
+    return shown
 
 
 def _to_bytes(samples: Samples, description: ImageDescription) -> Bytes:

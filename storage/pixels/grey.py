@@ -47,34 +47,52 @@ class Chain:
     padding: tuple[int, int] | None = None
     """Stored values from the first to the second are no image (PS3.3 C.7.5.1.1.2) and become black."""
     inverse: bool = False
+    presentation: LookUpTable | None = None
+    """Softcopy Presentation LUT (PS3.3 C.11.6): over the whole range of what the VOI transformation gives."""
 
 
 def chain_of(frame: StoredFrame, description: ImageDescription, window: Window | None) -> Chain:
     """The chain that the metadata asks for; `window` replaces its VOI transformation. Raises InvalidQuery."""
-    if window is not None and not _usable(window):
-        raise InvalidQuery("A window needs a width above 0 and the function LINEAR, LINEAR_EXACT or SIGMOID")
+    check_window(window)
     dataset = frame.dataset
     transformation = _macro(frame, _PIXEL_VALUE_TRANSFORMATION) or dataset
     modality = look_up_table(frame, items(dataset, _MODALITY_LUT), signed=description.signed)
     if window is None:
         voi = look_up_table(frame, items(dataset, _VOI_LUT), signed=description.signed)
-        window = None if voi else _window_of(_macro(frame, _FRAME_VOI_LUT)) or _window_of(dataset)
+        window = None if voi else window_of(_macro(frame, _FRAME_VOI_LUT)) or window_of(dataset)
     else:
         voi = None
+    slope, intercept = rescale_of(transformation)
     shape = text(dataset, "20500020")
     return Chain(
         description.bits_allocated,
         description.bits_stored,
         integer(dataset, "00280102", description.bits_stored - 1),
         description.signed,
-        slope=(numbers(transformation, "00281053") or [1.0])[0] or 1.0,
-        intercept=(numbers(transformation, "00281052") or [0.0])[0],
+        slope=slope,
+        intercept=intercept,
         modality=modality,
         window=window,
         voi=voi,
         padding=_padding(frame, description),
         inverse=shape == "INVERSE" or description.photometric_interpretation == "MONOCHROME1",
     )
+
+
+def check_window(window: Window | None) -> None:
+    """Raise InvalidQuery for a window that nothing can be seen through."""
+    if window is not None and not _usable(window):
+        raise InvalidQuery("A window needs a width above 0 and the function LINEAR, LINEAR_EXACT or SIGMOID")
+
+
+def rescale_of(attributes: DicomJson) -> tuple[float, float]:
+    """Rescale Slope and Intercept; a slope of 0, which some write for "none", is 1."""
+    return (numbers(attributes, "00281053") or [1.0])[0] or 1.0, (numbers(attributes, "00281052") or [0.0])[0]
+
+
+def is_enhanced(frame: StoredFrame) -> bool:
+    """The frame has a Pixel Value Transformation of its own (PS3.3 C.7.6.16.2.9)."""
+    return bool(_macro(frame, _PIXEL_VALUE_TRANSFORMATION))
 
 
 def render(samples: Samples, chain: Chain) -> Bytes:
@@ -93,7 +111,8 @@ def _render(samples: Samples, chain: Chain) -> Bytes:
     if chain.window is None and chain.voi is None:
         window = (0.5, 1.0, "LINEAR_EXACT") if chain.bits_stored == 1 else _full_range(patterns, chain)
         chain = replace(chain, window=window)
-    table = _cached_table(chain) if chain.modality is None and chain.voi is None else _table(chain)
+    has_tables = chain.modality or chain.voi or chain.presentation
+    table = _table(chain) if has_tables else _cached_table(chain)
     return table.take(patterns, mode="clip")
 
 
@@ -119,7 +138,7 @@ def _macro(frame: StoredFrame, tag: str) -> DicomJson:
     return {}
 
 
-def _window_of(attributes: DicomJson) -> Window | None:
+def window_of(attributes: DicomJson) -> Window | None:
     """The first usable window of a data set or functional group."""
     function = text(attributes, "00281056") or "LINEAR"
     for centre, width in zip(numbers(attributes, "00281050"), numbers(attributes, "00281051"), strict=False):
@@ -179,6 +198,10 @@ def _modality_values(stored: npt.NDArray[np.int64] | Floats, chain: Chain) -> Fl
 
 def _grey(values: Floats, chain: Chain) -> Bytes:
     share = np.nan_to_num(_share(values, chain))
+    if chain.presentation is not None:
+        table = chain.presentation
+        places = np.rint(share * (table.entries.size - 1)).astype(np.int64)
+        share = table.entries.take(places, mode="clip") / table.largest
     return np.rint((1.0 - share if chain.inverse else share) * 255.0).astype(np.uint8)
 
 

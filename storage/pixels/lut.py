@@ -60,7 +60,7 @@ def _entries(frame: StoredFrame, item: DicomJson, tag: str, count: int) -> Entri
         return np.array([int(value) & 0xFFFF for value in found], np.uint16)[:count]
     data = frame.binary(item[tag])
     if len(data) in (count, count + 1) and count > 2:
-        return np.frombuffer(_in_order(frame, data), np.uint8).astype(np.uint16)[:count]
+        return np.frombuffer(in_word_order(frame, data), np.uint8).astype(np.uint16)[:count]
     return words(frame, data)[:count]
 
 
@@ -71,5 +71,6 @@ def words(frame: StoredFrame, data: bytes) -> Entries:
     return np.frombuffer(data, f"{order}u2", len(data) // 2).astype(np.uint16)
 
 
-def _in_order(frame: StoredFrame, data: bytes) -> bytes:
+def in_word_order(frame: StoredFrame, data: bytes) -> bytes:
+    """Bytes that are stored as words (OW), in the order that they have in little endian."""
     return words(frame, data + b"\0" * (len(data) % 2)).astype("<u2").tobytes()
