@@ -123,7 +123,7 @@ class Declared:
     level: Level
     """Whose rows have the values: the query's level or one above."""
     path: tuple[str, ...]
-    """The sequences, from the outermost on, and the attribute (`index.paths`)."""
+    """The sequences, from the outermost on, and the attribute (`index.attribute_paths`)."""
     filter: Filter
 
 
