@@ -4,11 +4,10 @@ A criterion keeps its shape (what the SQL looks like) apart from its values, so 
 compiled statement.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_
 
 from index.attributes import Attribute, Matching
 from index.criterion import Clause, Criterion, Place
@@ -18,18 +17,16 @@ from index.errors import InvalidQuery
 from index.matching import (
     HIGHEST,
     date_text,
-    has_wildcard,
-    like,
-    name_patterns,
-    name_words,
     plain,
     prefix_of,
     time_bounds,
 )
-from index.query import AnyOf, Exact, Filter, PersonName, Query, Range, Wildcard
+from index.moment_criteria import clock_criterion, moment_criterion
+from index.name_criteria import has_term, name_criterion
+from index.query import AllOf, AnyOf, Clock, Empty, Exact, Filter, Moment, PersonName, Range, Wildcard
 from index.records import Level
-from index.substrings import Texts, name_pieces, texts_in
-from index.tables import instances, patients, series, studies, study_terms
+from index.substrings import texts_in
+from index.tables import NO_NUMBER, instances, patients, series, studies, study_terms
 
 _LONGEST_LIST = 5000
 _DAY = 10**9
@@ -38,10 +35,14 @@ _DAY = 10**9
 
 def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> Criterion:
     """The condition for one filter. Raises InvalidQuery for a value or kind that the attribute cannot have."""
+    if isinstance(one, Moment | Clock):
+        return moment_criterion(one, place[0]) if isinstance(one, Moment) else clock_criterion(one, place[0])
     column = _column(row, place[1].level)
+    if isinstance(one, Empty):
+        return _empty(row, column, place[0])
     if isinstance(one, PersonName) or (row.matching is Matching.NAME and isinstance(one, Exact | Wildcard)):
         pattern = one.value if isinstance(one, Exact) else one.pattern
-        return _name(row, column, pattern, place)
+        return name_criterion(row, column, pattern, place)
     if row.matching is Matching.LIST:
         return _list(database, row, column, one, place[0])
     if isinstance(one, Range):
@@ -50,8 +51,17 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
         return _wildcard(database, row, column, one.pattern, place[0])
     if isinstance(one, AnyOf) and len(one.values) != 1:
         return _any_of(database, row, column, one.values, place[0])
+    if isinstance(one, AllOf):
+        raise InvalidQuery(f"{row.keyword} has one value; several cannot all match")
     value = one.value if isinstance(one, Exact) else one.values[0]
     return _exact(database, row, column, value, place[0])
+
+
+def _empty(row: Attribute, column: Any, name: str) -> Criterion:
+    """Empty value matching (C.2.2.2.7). A date, a time or a number that cannot be read counts as empty."""
+    if row.matching is not Matching.INTEGER:
+        return Criterion(("empty", row.keyword, name), {}, lambda: column == "")
+    return Criterion(("empty", row.keyword, name), {}, lambda: or_(column.is_(None), column == NO_NUMBER))
 
 
 def _column(row: Attribute, level: Level) -> Any:
@@ -162,6 +172,8 @@ def _range(row: Attribute, column: Any, one: Range, name: str) -> Criterion:
         low, high = _moment(row, one.start, 0), _moment(row, one.end, 1)
     else:
         raise InvalidQuery(f"{row.keyword} cannot be matched by a range")
+    if low and high and low > high:
+        raise InvalidQuery(f"{row.keyword}: the range ends before it begins")
     if row.keyword == "StudyDate":
         column = studies.c.sort_key
         low, high = low and int(low) * _DAY, high and int(high) * _DAY + _DAY - 1
@@ -197,134 +209,19 @@ def _list(database: Database, row: Attribute, column: Any, one: Filter, name: st
             return and_(study_terms.c.kind == kind, database.matches(study_terms.c.term, pattern))
 
         params = {name: database.pattern_text(plain(one.pattern))}
-        return Criterion(("list wild", row.keyword, name), params, lambda: _has_term(some_term()))
-    if not isinstance(one, Exact | AnyOf):
+        return Criterion(("list wild", row.keyword, name), params, lambda: has_term(some_term()))
+    if not isinstance(one, Exact | AnyOf | AllOf):
         raise InvalidQuery(f"{row.keyword} can only be matched by values")
     values = [plain(value) for value in ((one.value,) if isinstance(one, Exact) else one.values)]
     if not 1 <= len(values) <= 64:
         raise InvalidQuery(f"{row.keyword}: a list has 1 to 64 values")
-    size = len(values)
+    every, size = isinstance(one, AllOf), len(values)
     params: dict[str, Any] = {f"{name}_{number}": list_member(value) for number, value in enumerate(values)}
     terms = _listed_terms(database, kind, values, (name, params)) if kind else None
 
     def clause() -> ColumnElement[bool]:
-        return or_(*(func.replace(column, bindparam(f"{name}_{number}"), "") != column for number in range(size)))
+        have = (func.replace(column, bindparam(f"{name}_{number}"), "") != column for number in range(size))
+        return and_(*have) if every else or_(*have)
 
-    return Criterion(("list", row.keyword, name, size), params, clause, terms, one_term=size == 1)
-
-
-def _has_term(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(
-        study_terms.c.tenant_id == studies.c.tenant_id, study_terms.c.study_fk == studies.c.id, condition
-    )
-
-
-def _name(row: Attribute, column: Any, pattern: str, place: Place) -> Criterion:
-    name, query = place
-    if row.matching is not Matching.NAME:
-        raise InvalidQuery(f"{row.keyword} is no person name")
-    if query.fuzzy:
-        return _fuzzy_name(row, column, pattern, name)
-    groups = name_patterns(pattern)
-    params: dict[str, Any] = {}
-    for number, alternatives in enumerate(groups):
-        for other, alternative in enumerate(alternatives):
-            params[f"{name}_{number}_{other}"] = _group_like(alternative)
-    counts = tuple(len(alternatives) for alternatives in groups)
-
-    def clause() -> ColumnElement[bool]:
-        conditions = [
-            or_(*(column.like(bindparam(f"{name}_{number}_{other}"), escape="!") for other in range(count)))
-            for number, count in enumerate(counts)
-        ]
-        return and_(*conditions) if conditions else column == column
-
-    terms = _name_terms(row, groups, params, name)
-    inner = tuple(number for number, alternatives in enumerate(groups) if any(_is_inner(one) for one in alternatives))
-    checked = _checked(clause, row, groups, inner, (params, place)) if inner else clause
-    shape = ("name", row.keyword, name, counts, terms is not None, inner)
-    texts = texts_in(column.table.name, column.name, name_pieces(groups))
-    return Criterion(shape, params, checked, terms, len(groups) == 1, texts=texts)
-
-
-def _group_like(pattern: str) -> str:
-    """A pattern of one component group against a whole names column `=group=group=`."""
-    head = "" if pattern.startswith("*") else "="
-    tail = "" if pattern.endswith("*") else "="
-    return f"%{head}{like(pattern.strip('*'))}{tail}%"
-
-
-def _is_inner(pattern: str) -> bool:
-    """Wild cards inside might match across the `=` between two groups."""
-    return has_wildcard(pattern.strip("*"))
-
-
-def _checked(clause: Clause, row: Attribute, groups: list[list[str]], inner: tuple[int, ...], context: Any) -> Clause:
-    """The condition and, for wild cards inside a group, the same on the groups one by one."""
-    params, (name, query) = context
-    counts = {number: len(groups[number]) for number in inner}
-    for number in inner:
-        for other, alternative in enumerate(groups[number]):
-            params[f"{name}_{number}_{other}_group"] = like(alternative)
-
-    def checked() -> ColumnElement[bool]:
-        conditions = [clause()]
-        for number, count in counts.items():
-            likes = [
-                study_terms.c.term.like(bindparam(f"{name}_{number}_{other}_group"), escape="!")
-                for other in range(count)
-            ]
-            conditions.append(_term_of(query.level, and_(study_terms.c.kind == TERM_KINDS[row.keyword], or_(*likes))))
-        return and_(*conditions)
-
-    return checked
-
-
-def _term_of(level: Level, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    if level is not Level.PATIENT:
-        return _has_term(condition)
-    named = select(study_terms.c.study_fk).where(study_terms.c.tenant_id == patients.c.tenant_id, condition)
-    return exists().where(studies.c.patient_fk == patients.c.id, studies.c.id.in_(named))
-
-
-def _name_terms(row: Attribute, groups: list[list[str]], params: dict[str, Any], name: str) -> Clause | None:
-    """The condition on `study_terms` when the first group is a whole name or a prefix."""
-    if not groups or len(groups[0]) != 1:
-        return None
-    pattern = groups[0][0]
-    prefix = prefix_of(pattern)
-    if prefix == "" or (prefix is None and has_wildcard(pattern)):
-        return None
-    low, high = f"{name}_low", f"{name}_high"
-    params[low] = pattern if prefix is None else prefix
-    params[high] = pattern if prefix is None else prefix + HIGHEST
-    term = study_terms.c.term
-
-    def terms() -> ColumnElement[bool]:
-        return and_(study_terms.c.kind == TERM_KINDS[row.keyword], term >= bindparam(low), term <= bindparam(high))
-
-    return terms
-
-
-def _fuzzy_name(row: Attribute, column: Any, pattern: str, name: str) -> Criterion:
-    """Each word asked for begins a word of the name, in any order; a leading `*` makes it "occurs in"."""
-    words = name_words(pattern)
-    if len(words) > 16:
-        raise InvalidQuery(f"{row.keyword}: a name has at most 16 words")
-    params: dict[str, Any] = {}
-    counts = []
-    for number, word in enumerate(words):
-        body = like(word.strip("*"))
-        likes = [f"%{body}%"] if word.startswith("*") else [f"%{before}{body}%" for before in ("=", "^", " ", "-")]
-        params.update({f"{name}_{number}_{other}": text for other, text in enumerate(likes)})
-        counts.append(len(likes))
-
-    def clause() -> ColumnElement[bool]:
-        conditions = [
-            or_(*(column.like(bindparam(f"{name}_{number}_{other}"), escape="!") for other in range(count)))
-            for number, count in enumerate(counts)
-        ]
-        return and_(*conditions) if conditions else column == column
-
-    texts = texts_in(column.table.name, column.name, words)
-    return Criterion(("fuzzy", row.keyword, name, tuple(counts)), params, clause, texts=texts)
+    shape = ("list", row.keyword, name, size, every)
+    return Criterion(shape, params, clause, terms, terms_suffice=not every, one_term=size == 1)
