@@ -5,7 +5,7 @@ value in keeps the order (PS3.18 F.2.2). The Retrieve URL is null too: only the 
 of several parts are merged and sorted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -35,6 +35,7 @@ class Part:
 ONLINE = {"vr": "CS", "Value": ["ONLINE"]}
 """Instance Availability of everything."""
 _AVAILABILITY = tag_of("InstanceAvailability")
+_TIMEZONE = tag_of("TimezoneOffsetFromUTC")
 _MODALITIES = tag_of("ModalitiesInStudy")
 _CLASSES = tag_of("SOPClassesInStudy")
 _STUDY_UID = tag_of("StudyInstanceUID")
@@ -56,6 +57,7 @@ IMAGE: tuple[tuple[str, str, Any], ...] = tuple(
             (_STUDY_UID, "UI", studies.c.study_instance_uid),
             (_SERIES_UID, "UI", series.c.series_instance_uid),
             (_AVAILABILITY, "CS", None),
+            (_TIMEZONE, "SH", series.c.timezone_offset_from_utc),
         ],
         key=lambda row: row[0],
     )
@@ -110,7 +112,7 @@ def _image(*values: Any) -> Document:
             document[tag] = ONLINE
         elif value == NO_NUMBER:
             document[tag] = {"vr": vr}
-        elif value is not None:
+        elif value is not None and value != "":
             # Objects without an image have no rows and columns, so these are left out rather than empty.
             document[tag] = {"vr": vr, "Value": [value]}
     return document
@@ -188,8 +190,9 @@ def _if(condition: object, part: str) -> set[str]:
 def merge(names: Sequence[str], row: Sequence[Any], query: Query) -> Document:
     """One answer from the columns of its parts."""
     if len(names) == 1:
-        return PARTS[names[0]].build(*row)
-    merged: Document = {}
+        merged = PARTS[names[0]].build(*row)
+        return _trimmed(merged, query.paths) if query.paths else merged
+    merged = {}
     start = 0
     for name in names:
         part = PARTS[name]
@@ -199,4 +202,38 @@ def merge(names: Sequence[str], row: Sequence[Any], query: Query) -> Document:
         if name == "body" and not query.return_all:
             document = {tag: document[tag] for tag in query.returned if tag in document}
         merged.update(document)
+    if query.paths:
+        merged = _trimmed(merged, query.paths)
     return dict(sorted(merged.items()))
+
+
+def _trimmed(document: Document, paths: Iterable[tuple[str, ...]]) -> Document:
+    """The answer with the items of these sequences cut down to what was asked for (PS3.4 C.2.2.2.6)."""
+    made = dict(document)
+    for tag in {path[0] for path in paths}:
+        element = document.get(tag)
+        if element and element.get("vr") == "SQ" and "Value" in element:
+            inside = [path[1:] for path in paths if path[0] == tag]
+            made[tag] = {**element, "Value": [_item(item, inside) for item in element["Value"]]}
+    return made
+
+
+def _item(item: Document, paths: Sequence[tuple[str, ...]]) -> Document:
+    asked = {tag: item[tag] for tag in sorted({path[0] for path in paths}) if tag in item}
+    return _trimmed(asked, [path for path in paths if len(path) > 1])
+
+
+def returnable(level: Level, tag: str) -> bool:
+    """False for what answers of this level never hold: attributes of the levels below, and what no row keeps.
+
+    Answers about instances hold whatever the instance's data set holds.
+    """
+    return (
+        level is Level.IMAGE
+        or tag == _RETRIEVE_URL
+        or any(
+            tag in SUMMARY_TAGS[one] or tag in EXTRA_TAGS[one]
+            for one in levels_down_to(level)
+            if one is not Level.IMAGE
+        )
+    )

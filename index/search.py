@@ -39,7 +39,7 @@ class Search:
         ids = self._selection.ids(scope, query)
         names = needed_parts(query)
         address = escaped(root)
-        build = TEXTS.get(names)
+        build = TEXTS.get(names) if not query.paths else None
         if build is None:
             return [written(address, query.level, answer) for answer in self._answers(ids, query, names)]
         texts: list[bytes] = []

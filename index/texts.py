@@ -109,7 +109,7 @@ def _image(root: bytes, *values: Any) -> bytes:
             elements.append(b'"%b%b' % (tag.encode(), _ONLINE))
         elif value == NO_NUMBER:
             elements.append(empty)
-        elif value is not None:
+        elif value is not None and value != "":
             elements.append(single % orjson.dumps(value))
         if tag == _URL_AFTER:
             study, series, instance = (escaped(values[at]) for at in _UIDS_AT)

@@ -39,7 +39,10 @@ class Oracle:
             identity = (values["PatientID"], values["IssuerOfPatientID"])
             anchor = values["StudyInstanceUID"] if not values["PatientID"] else identity
             # The first instance says who the patient is.
-            values["patient"] = patients.setdefault(anchor, {"number": len(patients), **values})
+            patient = patients.setdefault(anchor, {"number": len(patients), "heard": {}, **values})
+            for keyword in ("PatientName", "ReferringPhysicianName"):
+                patient["heard"].setdefault(keyword, set()).add(values[keyword] or "")
+            values["patient"] = patient
             study = [one for one in self.instances if one["StudyInstanceUID"] == values["StudyInstanceUID"]]
             values["ModalitiesInStudy"] = sorted({one["Modality"] for one in study if one["Modality"]})
             values["SOPClassesInStudy"] = sorted({one["SOPClassUID"] for one in study})
@@ -50,18 +53,19 @@ class Oracle:
         found = set()
         for values in self.instances:
             seen = values["patient"] if query.level is Level.PATIENT else values
-            if all(_fits(one, seen.get(one.keyword), query.fuzzy) for one in query.filters):
+            heard = seen.get("heard", {}) if query.level is Level.PATIENT else {}
+            if all(_fits(one, seen.get(one.keyword), query.fuzzy, heard.get(one.keyword)) for one in query.filters):
                 found.add(values["patient"]["number"] if query.level is Level.PATIENT else values[_UID[query.level]])
         return found
 
 
-def _fits(one: Filter, value: Any, fuzzy: bool) -> bool:
+def _fits(one: Filter, value: Any, fuzzy: bool, heard: set[str] | None = None) -> bool:
     row = BY_KEYWORD[one.keyword]
     values = value if isinstance(value, list) else [] if value in (None, "") else [str(value)]
     if isinstance(one, AnyOf):
         return any(_fits(Exact(one.keyword, wanted), value, fuzzy) for wanted in one.values)
     if isinstance(one, PersonName):
-        return bool(values) and _name_fits(values[0], one.pattern, fuzzy)
+        return bool(values) and _name_fits(values[0], one.pattern, fuzzy, heard or {values[0]})
     if isinstance(one, Wildcard):
         return any(_regex(one.pattern).fullmatch(text) for text in values)
     if isinstance(one, Range):
@@ -118,18 +122,42 @@ def _fold(text: str) -> str:
     return "".join(letters)
 
 
-def _name_fits(name: str, pattern: str, fuzzy: bool) -> bool:
+def _name_fits(name: str, pattern: str, fuzzy: bool, heard: set[str]) -> bool:
     groups = [_fold(group).rstrip("^") for group in name.split("=")]
     if fuzzy:
         whole = f"={'='.join(groups)}="
         wanted = [word for word in re.split(r"[\^ =,-]+", _fold(pattern)) if word.strip("*")]
-        starts = {True: "", False: "[=^ -]"}
-        return all(re.search(starts[one.startswith("*")] + _regex(one.strip("*")).pattern, whole) for one in wanted)
+        starts = {True: "", False: "[=^ ,-]"}
+        sounds = {_sound(word) for one in heard for word in re.split(r"[\^ =,-]+", _fold(one))} - {None}
+        return all(
+            _sound(one) in sounds
+            or re.search(starts[one.startswith("*")] + _regex(one.strip("*")).pattern, whole) is not None
+            for one in wanted
+        )
     for group in filter(None, pattern.split("=")):
         regex = _regex(_fold(group))
         if not any(regex.fullmatch(one + "^" * empty) for one in groups for empty in range(5) if one):
             return False
     return True
+
+
+_LIKE = [("sch", "s"), ("sh", "s"), ("tz", "s"), ("ts", "s"), ("cz", "s"), ("ph", "f"), ("pf", "f"), ("th", "t")]
+_LIKE += [("dt", "t"), ("ck", "k"), ("ch", "k"), ("qu", "k"), ("q", "k"), ("x", "ks")]
+_LIKE += [("ce", "se"), ("ci", "si"), ("cy", "sy"), ("c", "k"), ("z", "s"), ("w", "f"), ("v", "f"), ("d", "t")]
+
+
+def _sound(word: str) -> str | None:
+    """What the documentation says of sounds: likenesses one after the other, no vowels behind the first letter."""
+    if not re.fullmatch("[a-z]{2,}", word):
+        return None
+    for letters, like in _LIKE:
+        word = word.replace(letters, like)
+    if re.match("y[aeiou]", word):
+        word = "j" + word[1:]
+    first, rest = word[0], [char for char in word[1:] if char not in "aeiouyh"]
+    kept = ["a" if first in "aeiouy" else first, *rest]
+    key = "".join(char for char, before in zip(kept, [None, *kept], strict=False) if char != before)
+    return key if len(key) > 1 else None
 
 
 @pytest.fixture(scope="module")
