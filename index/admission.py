@@ -15,14 +15,18 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, or_, select, update
 
-from index.database import Database, Prepared, Transaction
+from index.database import Conflicting, Database, Prepared, Transaction
 from index.disagreements import Disagreements
 from index.entries import TERM_KINDS, Entry, Newcomer, list_member
-from index.records import Level
-from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
+from index.records import Level, Origin
+from index.tables import changes, documents, instances, patients, rejected, series, studies, study_terms, tenants
 
 _MAXIMUM_LIST_CHARACTERS = 2000
 """A study's lists of modalities and SOP classes stop growing here."""
+
+
+Change = dict[str, Any]
+"""A row of the change feed."""
 
 
 @dataclass(slots=True)
@@ -80,7 +84,8 @@ class Admission:
         self._add_document = prepare(documents.insert())
         self._add_change = prepare(changes.insert().values({name: bindparam(name) for name in _columns(changes)}))
         numbers = select(func.coalesce(func.max(changes.c.number), 0))
-        self._highest_change = prepare(numbers.where(changes.c.tenant_id == bindparam("tenant_id")))
+        numbers = numbers.where(changes.c.tenant_id == bindparam("tenant_id"))
+        self._highest = prepare(select(numbers.scalar_subquery(), newest_rejection()))
         self._grow_modalities = self._grow(studies, "modalities_in_study")
         self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
         self._grow_series_classes = self._grow(series, "sop_classes")
@@ -120,7 +125,7 @@ class Admission:
         """Called after the commit: a rolled back tenant must not be remembered."""
         self._tenant_ids[name] = tenant_id
 
-    def admit(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
+    def admit(self, tx: Transaction, newcomers: Sequence[Newcomer], newest_rejection: int | None = None) -> None:
         """Insert instances that are not known yet. Their SOP Instance UIDs must differ."""
         if not newcomers:
             return
@@ -147,7 +152,7 @@ class Admission:
         touches += self._counts(places, 1)
         for touch in sorted(touches, key=lambda one: one[:2]):
             tx.run(touch.statement, touch.params)
-        self.record_changes(tx, ordered)
+        self.record_changes(tx, [change_of(one) for one in ordered], newest_rejection)
 
     def _places(self, tx: Transaction, newcomers: Sequence[Newcomer], touches: list[Touch]) -> list[Place]:
         known: dict[tuple[object, ...], Place] = {}
@@ -278,30 +283,28 @@ class Admission:
         params = {"row": row, "studies": 0, "series": 0, "instances": 0, **more}
         return Touch(height, row, self._count[height], params)
 
-    def uncount_study(self, tx: Transaction, place: Place) -> None:
-        """Take away one study."""
-        touch = self._count_study(place.patient_fk, -1)
+    def count(self, tx: Transaction, height: int, row: int, **more: int) -> None:
+        """Add to the counters of one patient (height 0), study (1) or series (2), at once."""
+        touch = self._counted(height, row, **more)
         tx.run(touch.statement, touch.params)
 
-    def uncount_series(self, tx: Transaction, place: Place) -> None:
-        """Take away one series."""
-        for touch in self._count_series(place, -1):
-            tx.run(touch.statement, touch.params)
+    def record_changes(self, tx: Transaction, changes: Sequence[Change], newest_rejection: int | None = None) -> None:
+        """One row of the change feed for each; the last thing a transaction does.
 
-    def uncount(self, tx: Transaction, place: Place) -> None:
-        """Take away one instance."""
-        for touch in self._counts([place], -1):
-            tx.run(touch.statement, touch.params)
-
-    def record_changes(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
-        """One row of the change feed for each; the last thing a transaction does."""
+        From here on no other process can commit a rejection note. With `newest_rejection`, the newest there was when
+        the transaction looked for rejections, one that came in between makes it run again: else an instance and the
+        note that rejects it could pass each other unseen.
+        """
         tx.order_changes()
-        tenants_touched = sorted({one.tenant_id for one in newcomers})
-        highest = {number: tx.rows(self._highest_change, {"tenant_id": number})[0][0] for number in tenants_touched}
+        highest = {}
+        for tenant_id in sorted({one["tenant_id"] for one in changes}):
+            highest[tenant_id], newest = tx.rows(self._highest, {"tenant_id": tenant_id})[0]
+            if newest_rejection not in (None, newest):
+                raise Conflicting("A rejection note came in between")
         rows = []
-        for one in newcomers:
-            highest[one.tenant_id] += 1
-            rows.append(_change(one) | {"number": highest[one.tenant_id]})
+        for one in changes:
+            highest[one["tenant_id"]] += 1
+            rows.append(one | {"number": highest[one["tenant_id"]]})
         tx.run_many(self._add_change, rows)
 
 
@@ -342,17 +345,28 @@ def _uids(one: Newcomer) -> tuple[str, str, str]:
     return key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
 
 
-def _change(one: Newcomer) -> dict[str, Any]:
-    study_uid, series_uid, instance_uid = _uids(one)
+def change_of(one: Newcomer) -> Change:
+    """The row of the change feed for an instance that is made known."""
+    return change(one.tenant_id, one.action, (*_uids(one), one.version), one.origin, one.at_ms)
+
+
+def change(tenant_id: int, action: str, what: tuple[str, str, str, int], origin: Origin, at_ms: int) -> Change:
+    """A row of the change feed, without its number; `what` is the three UIDs and the version."""
+    study_uid, series_uid, instance_uid, version = what
     return {
-        "tenant_id": one.tenant_id,
-        "action": one.action,
+        "tenant_id": tenant_id,
+        "action": action,
         "study_instance_uid": study_uid,
         "series_instance_uid": series_uid,
         "sop_instance_uid": instance_uid,
-        "version": one.version,
-        "at_ms": one.at_ms,
-        "via": one.origin.via,
-        "peer": one.origin.peer,
-        "principal": one.origin.principal,
+        "version": version,
+        "at_ms": at_ms,
+        "via": origin.via,
+        "peer": origin.peer,
+        "principal": origin.principal,
     }
+
+
+def newest_rejection() -> Any:
+    """A subquery: the newest rejection note in force of any tenant, 0 when there is none."""
+    return select(func.coalesce(func.max(rejected.c.removal_fk), 0)).scalar_subquery()

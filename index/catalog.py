@@ -1,7 +1,7 @@
 """What is stored: taking instances in, finding them again, and the feed of changes."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,20 @@ from index import statements
 from index.access import Scope
 from index.admission import Admission
 from index.commits import GroupCommit
-from index.database import Conflicting, Database, Prepared, Transaction, Unreachable
+from index.database import Database, Prepared, Transaction
 from index.entries import Entry, Newcomer, describe
-from index.errors import NotFound
+from index.errors import Conflict, NotFound
 from index.layout import ObjectLayout, unpack
+from index.notes import Notes
+from index.purge import Purge
 from index.query import Query
-from index.records import InstanceKey, InstanceRecord, Level, Origin, StoredInstance
+from index.records import Document, InstanceKey, InstanceRecord, Level, Origin, StoredInstance
+from index.rejection import RULES, Rule
 from index.removal import Removal
+from index.removals import Removals
 from index.selection import Selection
 from index.versions import STORED, Added, Current, Versions
 
-_TRIES = 4
 _LARGE_LAYOUT_BYTES = 1024
 _LAYOUTS_KEPT = 32
 _PAGE = 256
@@ -72,13 +75,16 @@ class _Arrival:
 class Catalog:
     """The index of what is stored; safe from many threads and processes."""
 
-    def __init__(self, database: Database) -> None:
-        """Compiles the statements; touches no connection."""
+    def __init__(self, database: Database, rules: Mapping[str, Rule] = RULES) -> None:
+        """Compiles the statements; touches no connection. `rules` says what rejection notes do."""
         self._database = database
         self._selection = Selection(database)
         self._admission = Admission(database)
-        self._removal = Removal(database, self._admission)
-        self._versions = Versions(database, self._admission, self._removal)
+        removal = Removal(database, self._admission)
+        self._versions = Versions(database, self._admission, removal)
+        self.removals = Removals(database, self._admission, removal, self._versions, rules)
+        self.purge = Purge(database, self._admission)
+        self._notes = Notes(database, self._admission, self.removals.bin, rules)
         self._arrivals: GroupCommit[_Arrival, Added] = GroupCommit(self._apply)
         self._known_alone = database.prepare(statements.known(database, alone=True))
         self._known_many = database.prepare(statements.known(database, alone=False))
@@ -100,19 +106,10 @@ class Catalog:
         return list(self._apply([_Arrival(describe(tenant, record), origin, duplicates, now) for record in records]))
 
     def _apply(self, arrivals: Sequence[_Arrival]) -> Sequence[Added]:
-        for attempt in range(_TRIES):
-            try:
-                with self._database.write() as tx:
-                    results, tenants = self._take_in(tx, arrivals)
-            except (Conflicting, Unreachable):
-                # Another process was first with a unique key, or the connection broke: look again.
-                if attempt == _TRIES - 1:
-                    raise
-                continue
-            for name, number in tenants.items():
-                self._admission.remember_tenant(name, number)
-            return results
-        raise AssertionError("unreachable")
+        results, tenants = self._database.transact(lambda tx: self._take_in(tx, arrivals))
+        for name, number in tenants.items():
+            self._admission.remember_tenant(name, number)
+        return results
 
     def _take_in(self, tx: Transaction, arrivals: Sequence[_Arrival]) -> tuple[list[Added], dict[str, int]]:
         tenants = {name: self._admission.tenant_id(tx, name) for name in {one.entry.tenant for one in arrivals}}
@@ -135,31 +132,45 @@ class Catalog:
     def _take_in_wave(
         self, tx: Transaction, arrivals: Sequence[_Arrival], wave: dict[tuple[int, str], int]
     ) -> list[tuple[int, Added]]:
-        known = self._known(tx, list(wave))
-        results = []
+        known, newest = self._known(tx, list(wave))
+        results: dict[int, Added] = {}
         newcomers = []
+        notes = []
         for identity, number in wave.items():
             arrival = arrivals[number]
             one = Newcomer(identity[0], arrival.entry, arrival.origin, arrival.at_ms)
             current = known.get(identity)
-            if current is None:
-                newcomers.append(one)
-                results.append((number, STORED))
+            rule = self._notes.rule_of(one)
+            if current is not None and current.id:
+                met: Added | None = self._versions.meet(tx, one, current, arrival.duplicates)
+            elif current is not None:
+                met = self._notes.meet(tx, one)
             else:
-                results.append((number, self._versions.meet(tx, one, current, arrival.duplicates)))
-        self._admission.admit(tx, newcomers)
-        return results
+                met = self._notes.meet_note(tx, one) if rule else None
+            results[number] = met or STORED
+            if met is None:
+                newcomers.append(one)
+                if rule:
+                    notes.append((number, one, rule))
+        self._admission.admit(tx, newcomers, newest)
+        results.update({number: self._notes.apply(tx, one, rule) for number, one, rule in notes})
+        return list(results.items())
 
-    def _known(self, tx: Transaction, identities: list[tuple[int, str]]) -> dict[tuple[int, str], Current]:
+    def _known(self, tx: Transaction, identities: list[tuple[int, str]]) -> tuple[dict[tuple[int, str], Current], int]:
+        """What is there already, with id 0 for what a note rejects; and the newest rejection note."""
         known = {}
+        newest = 0
         for tenant in {number for number, _ in identities}:
             uids = [uid for number, uid in identities if number == tenant]
             alone = len(uids) == 1
             statement = self._known_alone if alone else self._known_many
             asked = uids[0] if alone else self._database.list_value(uids)
-            rows = tx.rows(statement, {"tenant": tenant, "uids": asked})
-            known.update({(tenant, row[0]): Current(*row[1:]) for row in rows})
-        return known
+            for uid, *row in tx.rows(statement, {"tenant": tenant, "uids": asked}):
+                if uid is None:
+                    newest = row[0]
+                elif row[0] or (tenant, uid) not in known:
+                    known[tenant, uid] = Current(*row)
+        return known, newest
 
     # Finding again
 
@@ -176,6 +187,12 @@ class Catalog:
     def metadata(self, scope: Scope, study: str, series: str | None = None, instance: str | None = None) -> list[bytes]:
         """Their DICOM JSON, each one zstd frame, in the same order. Raises NotFound when there is none."""
         return [row[0] for row in self._below("metadata", scope, (study, series, instance))]
+
+    def documents(
+        self, scope: Scope, study: str, series: str | None = None, instance: str | None = None
+    ) -> list[Document]:
+        """The same with what tells whether they have changed."""
+        return [Document(*row) for row in self._below("metadata", scope, (study, series, instance))]
 
     def matching(self, scope: Scope, query: Query) -> list[StoredInstance]:
         """The instances that a query of any level selects, parent by parent in the query's order."""
@@ -205,11 +222,9 @@ class Catalog:
         return rows
 
     def _stored(self, row: Sequence[Any]) -> StoredInstance:
-        study, series, instance, sop_class, syntax, blob_key, packed, size_bytes, sha256, version = row
+        study, series, instance, sop_class, syntax, blob_key, packed, *rest = row
         key = InstanceKey(study, series, instance)
-        return StoredInstance(
-            key, sop_class, syntax, blob_key, self._layout(blob_key, packed), size_bytes, sha256, version
-        )
+        return StoredInstance(key, sop_class, syntax, blob_key, self._layout(blob_key, packed), *rest)
 
     def _layout(self, blob_key: str, packed: bytes) -> ObjectLayout:
         """Unpacking the frame table of a large multi-frame object costs more than finding its row: some are kept."""
@@ -245,22 +260,17 @@ class Catalog:
         tenant = self._selection.tenant_id(scope.tenant)
         if tenant is None or not _is_visible(scope, version.key.study_instance_uid):
             raise NotFound
-        with self._database.write() as tx:
+        identity = (tenant, version.key.sop_instance_uid)
+
+        def work(tx: Transaction) -> None:
             at = (origin, _now_ms())
             one = self._versions.newcomer_from_aside(tx, (tenant, scope.tenant), version.number, at)
-            identity = (tenant, version.key.sop_instance_uid)
-            current = self._known(tx, [identity]).get(identity)
+            current = self._known(tx, [identity])[0].get(identity)
+            if current is not None and not current.id:
+                raise Conflict("A rejection note has named this instance")
             self._versions.make_current(tx, one, current, "restored")
 
-    def forget(self, scope: Scope, study: str, series: str | None = None, instance: str | None = None) -> list[str]:
-        """Take instances out of the index. Returns the keys of their objects. Raises NotFound when there is none."""
-        rows = self._below("members", scope, (study, series, instance))
-        identities = [(self._selection.tenant_id(scope.tenant) or 0, row[2]) for row in rows]
-        with self._database.write() as tx:
-            known = self._known(tx, identities)
-            for identity in sorted(known):
-                self._removal.remove(tx, known[identity].id)
-        return [current.blob_key for current in known.values()]
+        self._database.transact(work)
 
     def changes(self, scope: Scope, after: int, limit: int) -> list[Change]:
         """The changes behind number `after`, oldest first."""

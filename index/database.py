@@ -12,21 +12,26 @@ rows are needed wait for the server.
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy import ClauseElement, ColumnElement, Select
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import Table
 
 from config import settings
 from index.dialects import Conflicting, Connection, Postgresql, Sqlite, is_sqlite, prepare_folder
 from index.errors import Unreachable
+from index.substrings import Texts
+from index.tables import metadata
 
 __all__ = ["Conflicting", "Database", "Prepared", "Transaction", "Unreachable", "is_sqlite", "prepare_folder"]
 
 Params = Mapping[str, Any]
+R = TypeVar("R")
+
+_TRIES = 4
 
 _INHERITED: list[object] = []
 
@@ -36,6 +41,8 @@ class Prepared(NamedTuple):
 
     sql: str
     values: Params
+    fresh: bool = False
+    """Planned anew for the values of each execution; where plans depend on values."""
 
 
 class Database:
@@ -55,23 +62,23 @@ class Database:
         self._writing = threading.Lock()
         self._writer: Connection | None = None
 
-    def prepare(self, statement: ClauseElement) -> Prepared:
+    def prepare(self, statement: ClauseElement, *, fresh: bool = False) -> Prepared:
         """Compile a Core statement for the driver. Lists must have one bound value per member."""
         compiled = statement.compile(dialect=self._driver.dialect)
         values = {name: value for name, value in (compiled.params or {}).items() if value is not None}
-        return Prepared(str(compiled), values)
+        return Prepared(str(compiled), values, fresh)
 
     def rows(self, statement: Prepared, params: Params) -> list[Any]:
         """All rows of a query, as tuples. The hot path: no context manager, one pool checkout."""
         values = {**statement.values, **params} if statement.values else params
         with self._room:
             try:
-                return self._read(statement.sql, values)
+                return self._read(statement.sql, values, fresh=statement.fresh)
             except Unreachable:
                 # The server was restarted: every idle connection is as dead as this one.
                 while connection := self._idle_reader():
                     _close(connection)
-                return self._read(statement.sql, values)
+                return self._read(statement.sql, values, fresh=statement.fresh)
 
     def _idle_reader(self) -> Connection | None:
         try:
@@ -79,11 +86,12 @@ class Database:
         except IndexError:
             return None
 
-    def _read(self, sql: str, values: Params) -> list[Any]:
+    def _read(self, sql: str, values: Params, *, fresh: bool = False) -> list[Any]:
         connection = self._idle_reader() or self._driver.open_reader()
         try:
             self._driver.begin_read()
-            found: list[Any] = connection.execute(sql, values).fetchall()
+            cursor = self._driver.execute_fresh(connection, sql, values) if fresh else connection.execute(sql, values)
+            found: list[Any] = cursor.fetchall()
         except self._driver.errors as exc:
             _close(connection)
             raise self._driver.translate(exc) from exc
@@ -105,6 +113,17 @@ class Database:
                 if isinstance(exc, self._driver.errors):
                     raise self._driver.translate(exc) from exc
                 raise
+
+    def transact(self, work: Callable[["Transaction"], R]) -> R:
+        """`work` in a write transaction, run again when another process was first or the connection broke."""
+        for _ in range(_TRIES - 1):
+            try:
+                with self.write() as tx:
+                    return work(tx)
+            except (Conflicting, Unreachable):
+                continue
+        with self.write() as tx:
+            return work(tx)
 
     def _roll_back(self, connection: Connection) -> None:
         try:
@@ -134,6 +153,18 @@ class Database:
     def pattern_text(self, pattern: str) -> str:
         """A DICOM wild card pattern in the syntax of `matches`."""
         return self._driver.pattern_text(pattern)
+
+    def has_trigrams(self, texts: Texts) -> bool:
+        """True when an index can be asked for rows that hold these texts."""
+        return self._driver.has_trigrams(texts, lambda sql: self.rows(Prepared(sql, {}), {}))
+
+    def holding(self, texts: Texts, clause: ColumnElement[bool]) -> Select[Any]:
+        """Ids of rows that hold the texts, among them all that meet `clause`; `texts` is bound to `texts_value`."""
+        return self._driver.holding(metadata.tables[texts.table], clause)
+
+    def texts_value(self, texts: Texts) -> str:
+        """The bound value for `holding`."""
+        return self._driver.texts_value(texts)
 
     def close(self) -> None:
         """Close what this process has opened."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from index.layout import ObjectLayout
 from index.reasons import Reason
@@ -17,7 +17,7 @@ DicomJson = Mapping[str, Element]
 Answer = DicomJson
 """One match of a query, rendered at the edge: JSON on the web, an encoded identifier in DIMSE."""
 
-Via = Literal["dimse", "stow", "upload", "import", "report", "recovery"]
+Via = Literal["dimse", "stow", "web", "upload", "import", "report", "command", "recovery"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,16 @@ class StoredInstance:
     size_bytes: int
     sha256: bytes
     version: int = 1
+    stored_at_ms: int = 0
+
+
+class Document(NamedTuple):
+    """The metadata of an instance as it is kept, and what tells whether it has changed."""
+
+    body: bytes
+    """`InstanceRecord.metadata`."""
+    sha256: bytes
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,23 @@
 
 from typing import Any
 
-from sqlalchemy import bindparam, select, union_all
+from sqlalchemy import LargeBinary, Text, bindparam, cast, func, literal_column, null, select, union_all
 
 from index.database import Database
 from index.records import Level
 from index.selection import FROM, TABLE_OF
-from index.tables import changes, disagreements, documents, instances, series, set_aside, studies
+from index.tables import (
+    changes,
+    disagreements,
+    documents,
+    instances,
+    rejected,
+    removals,
+    removed,
+    series,
+    set_aside,
+    studies,
+)
 
 _STORED = (
     studies.c.study_instance_uid,
@@ -20,7 +31,9 @@ _STORED = (
     instances.c.size_bytes,
     instances.c.sha256,
     instances.c.version,
+    instances.c.stored_at_ms,
 )
+_DOCUMENT = (documents.c.body, instances.c.sha256, instances.c.version)
 
 
 def below(what: str, depth: int) -> Any:
@@ -28,7 +41,7 @@ def below(what: str, depth: int) -> Any:
     source = FROM[Level.IMAGE]
     if what == "metadata":
         source = source.join(documents, documents.c.instance_fk == instances.c.id)
-    built = select(*(_STORED if what == "members" else (documents.c.body,))).select_from(source)
+    built = select(*(_STORED if what == "members" else _DOCUMENT)).select_from(source)
     built = built.where(studies.c.tenant_id == bindparam("tenant"), studies.c.study_instance_uid == bindparam("study"))
     if depth > 1:
         built = built.where(series.c.series_instance_uid == bindparam("series"))
@@ -39,11 +52,25 @@ def below(what: str, depth: int) -> Any:
 
 
 def known(database: Database, *, alone: bool) -> Any:
-    """What is there already under these SOP Instance UIDs, or under one alone, which is cheaper than a list of one."""
+    """What is there already under these SOP Instance UIDs, or under one alone, which is cheaper than a list of one.
+
+    With id 0 come those that a rejection note in force names, and without any UID the newest such note, as the id:
+    the one question that every arrival asks answers all three.
+    """
     names = ("sop_instance_uid", "id", "sha256", "available_transfer_syntax_uid", "blob_key", "version")
-    uid = instances.c.sop_instance_uid
-    wanted = uid == bindparam("uids") if alone else database.one_of(uid, "uids")
-    return select(*(instances.c[name] for name in names)).where(instances.c.tenant_id == bindparam("tenant"), wanted)
+
+    def named(column: Any) -> Any:
+        return column == bindparam("uids") if alone else database.one_of(column, "uids")
+
+    there = select(*(instances.c[name] for name in names)).where(
+        instances.c.tenant_id == bindparam("tenant"), named(instances.c.sop_instance_uid)
+    )
+    nothing = (cast(null(), LargeBinary), literal_column("''"), literal_column("''"), literal_column("0"))
+    hidden = select(rejected.c.sop_instance_uid, literal_column("0"), *nothing).where(
+        rejected.c.tenant_id == bindparam("tenant"), named(rejected.c.sop_instance_uid)
+    )
+    newest = select(cast(null(), Text), func.coalesce(func.max(rejected.c.removal_fk), 0))
+    return union_all(there, hidden, newest.add_columns(*nothing))
 
 
 def of_parents(database: Database, level: Level) -> Any:
@@ -57,7 +84,11 @@ def of_parents(database: Database, level: Level) -> Any:
 def known_blobs(database: Database) -> Any:
     """Those of the keys that a row names."""
     return union_all(
-        *(select(table.c.blob_key).where(database.one_of(table.c.blob_key, "keys")) for table in (instances, set_aside))
+        *(
+            select(table.c.blob_key).where(database.one_of(table.c.blob_key, "keys"))
+            for table in (instances, set_aside, removed)
+        ),
+        select(removals.c.record_key).where(database.one_of(removals.c.record_key, "keys")),
     )
 
 

@@ -4,6 +4,7 @@ Nothing is ever overwritten. `keep-both` sets the newcomer aside, `replace` sets
 is set aside can be made current again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import zstandard
 from sqlalchemy import bindparam, delete, func, select
 
 from config.settings import DuplicatePolicy
-from index.admission import Admission
+from index.admission import Admission, change_of
 from index.database import Database, Transaction
 from index.entries import Newcomer, describe
 from index.errors import NotFound
@@ -30,6 +31,8 @@ class Added:
     status: StoreStatus
     reasons: tuple[Reason, ...] = ()
     obsolete_blob_key: str | None = None
+    rejected: int = 0
+    """How many instances this one, a rejection note, has hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,16 @@ class Versions:
         if (record.sha256, record.transfer_syntax_uid) == (bytes(current.sha256), current.transfer_syntax_uid):
             return Added(StoreStatus.DUPLICATE, (), record.blob_key)
         if policy == "keep-both":
-            return self._keep_both(tx, one, current)
+            return self.keep_both(tx, one, current)
         if policy == "replace":
             return Added(StoreStatus.REPLACED, (), self.make_current(tx, one, current, "replaced"))
         return Added(StoreStatus.REFUSED, (_REFUSAL,), record.blob_key)
 
-    def _keep_both(self, tx: Transaction, one: Newcomer, current: Current) -> Added:
+    def keep_both(self, tx: Transaction, one: Newcomer, current: Current) -> Added:
+        """Set a newcomer aside, unless the same bytes are set aside already."""
         version = self._next_version(tx, one, current)
         if tx.changed(self._add_aside, _aside_values(one, version)):
-            self._admission.record_changes(tx, [one._replace(version=version, action="set aside")])
+            self._admission.record_changes(tx, [change_of(one._replace(version=version, action="set aside"))])
             return Added(StoreStatus.SET_ASIDE)
         _, blob_key = tx.rows(self._find_same, _aside_values(one, version))[0]
         if blob_key == one.entry.record.blob_key:
@@ -109,7 +113,7 @@ class Versions:
         version = self._next_version(tx, one, current)
         if current is not None:
             tx.run(self._move_aside, {"row": current.id, "at_ms": one.at_ms})
-            self._removal.remove(tx, current.id)
+            self._removal.remove(tx, one.tenant_id, [current.id])
         unneeded = None
         for row, blob_key in tx.rows(self._find_same, _aside_values(one, version)):
             tx.run(self._forget, {"row": row})
@@ -130,7 +134,7 @@ class Versions:
         found = tx.rows(self._read, {"tenant_id": tenant_id, "row": row})
         if not found:
             raise NotFound("There is no such version")
-        record = _record(dict(zip(_ASIDE, found[0], strict=True)))
+        record = record_of(dict(zip(_ASIDE, found[0], strict=True)))
         return Newcomer(tenant_id, describe(name, record), *at)
 
 
@@ -157,7 +161,8 @@ def _aside_values(one: Newcomer, version: int) -> dict[str, Any]:
     }
 
 
-def _record(row: dict[str, Any]) -> InstanceRecord:
+def record_of(row: Mapping[str, Any]) -> InstanceRecord:
+    """What ingest once handed in, from the columns that are kept of it."""
     body = bytes(row["body"])
     return InstanceRecord(
         key=InstanceKey(*(row[name] for name in _UIDS)),

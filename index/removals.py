@@ -1,0 +1,182 @@
+"""Removals as the archive sees them: within a scope, to be listed, restored, purged and recorded."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from index.access import Scope
+from index.admission import Admission
+from index.bin import DELETED, KEPT, UIDS, Bin, BinEntry, BinRow, Role
+from index.database import Database
+from index.errors import NotFound
+from index.records import InstanceKey, Origin
+from index.rejection import Rule
+from index.removal import Removal
+from index.restoration import Restoration, Restored, Wish
+from index.selection import Selection
+from index.tables import rejected, removals, removed, tenants
+from index.versions import Versions
+
+_DAY_MS = 24 * 3600 * 1000
+_PAGE = 1000
+_SAID = ("uid", "reason", *UIDS, "note_uid", "removed_at_ms", "purge_at_ms", "undone_at_ms", "via", "peer", "principal")
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A removal whose record in the object store is older than what the index says."""
+
+    number: int
+    tenant: str
+    revision: int
+    old_key: str
+    said: Mapping[str, Any]
+    """Its row, by column."""
+
+
+class Removals:
+    """What was deleted or rejected, of all tenants; every method but those of the worker takes a scope."""
+
+    def __init__(
+        self, database: Database, admission: Admission, removal: Removal, versions: Versions, rules: Mapping[str, Rule]
+    ) -> None:
+        """Compiles the statements; touches no connection."""
+        prepare = database.prepare
+        self.bin = Bin(database, admission, removal)
+        self._database = database
+        self._rules = rules
+        self._restoration = Restoration(database, admission, versions)
+        self._selection = Selection(database)
+        alone = (removals.c.id == bindparam("removal"), removals.c.tenant_id == bindparam("tenant"))
+        self._hasten = prepare(update(removals).where(*alone).values(purge_at_ms=bindparam("at_ms")))
+        self._stale = prepare(
+            select(removals.c.id, tenants.c.name, removals.c.revision, removals.c.record_key)
+            .add_columns(*(removals.c[name] for name in _SAID))
+            .select_from(removals.join(tenants))
+            .where(removals.c.recorded != removals.c.revision)
+            .order_by(removals.c.id)
+            .limit(100)
+        )
+        self._note_recorded = prepare(
+            update(removals)
+            .where(removals.c.id == bindparam("removal"))
+            .values(recorded=bindparam("revision_written"), record_key=bindparam("key"))
+        )
+        self._references = prepare(
+            select(rejected.c.sop_instance_uid).where(rejected.c.removal_fk == bindparam("removal"))
+        )
+        where = (removed.c.tenant_id == bindparam("tenant"), *(removed.c[name] == bindparam(name) for name in UIDS))
+        kept = (removed.c[name] for name in (*KEPT, "body"))
+        self._hidden = prepare(
+            select(*kept).where(*where, removed.c.role == int(Role.INSTANCE)).order_by(removed.c.id.desc()).limit(1)
+        )
+        self._reasons = prepare(
+            select(removals.c.reason)
+            .select_from(rejected.join(removals, rejected.c.removal_fk == removals.c.id))
+            .where(rejected.c.tenant_id == bindparam("tenant"), rejected.c.sop_instance_uid == bindparam("uid"))
+        )
+
+    def delete(
+        self, scope: Scope, uids: tuple[str, str | None, str | None], origin: Origin, undo_days: float
+    ) -> tuple[int, int]:
+        """Delete below a study, series or instance. Returns the number to restore it by, and how many instances went.
+
+        Raises NotFound, also outside the scope.
+        """
+        now = _now_ms()
+        tenant = self._tenant(scope, uids[0])
+        # At least 1: 0 would mean that it is kept for ever.
+        purge_at_ms = now + max(1, int(undo_days * _DAY_MS))
+        return self.bin.delete(tenant, uids, origin, at_ms=now, purge_at_ms=purge_at_ms)
+
+    def entries(self, scope: Scope, study: str | None = None) -> list[BinEntry]:
+        """What was deleted or rejected, newest first, at most 1,000."""
+        tenant = self._selection.tenant_id(scope.tenant)
+        found = self.bin.entries(tenant, study) if tenant is not None else []
+        return [entry for entry in found if _is_visible(scope, entry.key.study_instance_uid)]
+
+    def entry(self, scope: Scope, number: int) -> BinEntry:
+        """One of them. Raises NotFound."""
+        tenant = self._selection.tenant_id(scope.tenant)
+        if tenant is not None:
+            entry = self.bin.entry(tenant, number)
+            if _is_visible(scope, entry.key.study_instance_uid):
+                return entry
+        raise NotFound("There is no such removal")
+
+    def rows(self, scope: Scope, number: int) -> Iterator[BinRow]:
+        """All objects of a removal. Raises NotFound at the first."""
+        self.entry(scope, number)
+        return self._all_rows(number)
+
+    def _all_rows(self, number: int) -> Iterator[BinRow]:
+        after = 0
+        while page := self.bin.rows(number, after, _PAGE):
+            yield from page
+            after = page[-1].number
+
+    def restore(self, scope: Scope, number: int, origin: Origin, uids: frozenset[str] | None = None) -> Restored:
+        """Bring back what a removal has taken, or some SOP Instance UIDs of it. Raises NotFound, Conflict."""
+        entry = self.entry(scope, number)
+        tenant = self._tenant(scope, entry.key.study_instance_uid)
+        return self._restoration.restore(Wish(tenant, scope.tenant, entry, origin, uids))
+
+    def hasten(self, scope: Scope, number: int) -> BinEntry:
+        """Let the worker purge a removal at its next round. Raises NotFound."""
+        entry = self.entry(scope, number)
+        params = {"removal": number, "tenant": self._tenant(scope, entry.key.study_instance_uid), "at_ms": _now_ms()}
+        self._database.transact(lambda tx: tx.run(self._hasten, params))
+        return entry
+
+    def retrievable(self, scope: Scope, key: InstanceKey) -> tuple[Sequence[Any], bytes] | None:
+        """The kept columns and the document of an instance that notes hide from searches alone."""
+        tenant = self._selection.tenant_id(scope.tenant)
+        reasons = self._database.rows(self._reasons, {"tenant": tenant, "uid": key.sop_instance_uid})
+        rules = [self._rules.get(reason) for (reason,) in reasons]
+        if not rules or any(rule is None or rule.hide != "search" for rule in rules):
+            return None
+        named = {name: getattr(key, name) for name in UIDS}
+        rows = self._database.rows(self._hidden, {"tenant": tenant, **named})
+        return (rows[0][:-1], rows[0][-1]) if rows else None
+
+    # For the worker, of all tenants
+
+    def unrecorded(self) -> list[Unrecorded]:
+        """Some removals whose record is to be written."""
+        rows = self._database.rows(self._stale, {})
+        return [Unrecorded(*row[:4], dict(zip(_SAID, row[4:], strict=True))) for row in rows]
+
+    def objects_of(self, number: int) -> list[str]:
+        """Keys of the objects that a removal has taken."""
+        return [row.blob_key for row in self._all_rows(number)]
+
+    def references_of(self, number: int) -> list[str]:
+        """SOP Instance UIDs that a note in force names."""
+        return [row[0] for row in self._database.rows(self._references, {"removal": number})]
+
+    def note_recorded(self, one: Unrecorded, key: str) -> None:
+        """The record is written."""
+        params = {"removal": one.number, "revision_written": one.revision, "key": key}
+        self._database.transact(lambda tx: tx.run(self._note_recorded, params))
+
+    def _tenant(self, scope: Scope, study: str) -> int:
+        tenant = self._selection.tenant_id(scope.tenant)
+        if tenant is None or not _is_visible(scope, study):
+            raise NotFound
+        return tenant
+
+
+def is_deletion(entry: BinEntry) -> bool:
+    """Somebody has deleted it; otherwise a note has rejected it."""
+    return entry.reason == DELETED
+
+
+def _is_visible(scope: Scope, study_instance_uid: str) -> bool:
+    return scope.study_instance_uids is None or study_instance_uid in scope.study_instance_uids
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
