@@ -14,7 +14,7 @@ from storage.composing import Fragments
 from storage.pixels import codestream
 from storage.spool import Cut, Source
 from storage.transfer import syntaxes_of
-from storage.wrapping.material import BITS_ALLOCATED, COLUMNS, ROWS, SAMPLES, Material, Samples, first
+from storage.wrapping.material import BITS_ALLOCATED, COLUMNS, ROWS, SAMPLES, Material, Samples, first, whole
 
 _HEAD_BYTES: Final = 1024**2
 """Embedded thumbnails and profiles stand before the frame header; they are rarely larger."""
@@ -80,6 +80,7 @@ def read_jpeg_2000(source: Source, _attributes: DicomJson, transfer_syntax_uid: 
     head = bare.read(0, _HEAD_BYTES)
     found = codestream.read_jpeg_2000(head)
     reversible, transformed, high_throughput = _coding_style(head)
+    own: tuple[str, ...]
     if high_throughput:
         own = (_HTJ2K_REVERSIBLE, _HTJ2K_RPCL, _HTJ2K) if reversible else (_HTJ2K,)
     else:
@@ -131,12 +132,11 @@ def read_described(source: Source, attributes: DicomJson, transfer_syntax_uid: s
         raise CannotUnderstand("This media type needs the Image Pixel module in the metadata", attributes=missing)
     own = (_RLE,) if transfer_syntax_uid in ("", _RLE) else syntaxes_of("image/jxl")
     uid = _choose(own, transfer_syntax_uid)
-    size = first(attributes, ROWS) * first(attributes, COLUMNS) * first(attributes, SAMPLES)
-    depth = first(attributes, BITS_ALLOCATED) // 8
+    rows, columns, samples, bits = (whole(attributes, tag) or 0 for tag in (ROWS, COLUMNS, SAMPLES, BITS_ALLOCATED))
     if uid == _RLE:
-        codestream.check_rle(source.read(0, _HEAD_BYTES), first(attributes, SAMPLES) * depth)
+        codestream.check_rle(source.read(0, _HEAD_BYTES), samples * bits // 8)
     method = "" if uid in (_RLE, _JPEG_XL_LOSSLESS) else "ISO_18181_1"
-    return Material(uid, Fragments([source]), lossy_method=method, native_bytes=size * depth)
+    return Material(uid, Fragments([source]), lossy_method=method, native_bytes=rows * columns * samples * bits // 8)
 
 
 def _samples(found: codestream.CodeStream, colour: str) -> Samples:

@@ -47,6 +47,17 @@ def first(dataset: Any, tag: str) -> Any:
     return values[0] if values else None
 
 
+def whole(dataset: Any, tag: str) -> int | None:
+    """First value of an element as a whole number, None when it has none. Raises CannotUnderstand."""
+    value = first(dataset, tag)
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError) as exc:
+        raise CannotUnderstand(f"{tag} is no whole number", attributes=(tag,)) from exc
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """How the samples of an image are kept (PS3.3 C.7.6.3)."""

@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from index.records import Element
 from storage.wrapping.material import element
 
-Values = Mapping[str, str | int | tuple[str, ...]]
+Values = dict[str, str | int | tuple[str, ...]]
 
 _CODE: Final = ("00080100", "00080102", "00080104")
 

@@ -32,6 +32,7 @@ from storage.wrapping.material import (
     Material,
     element,
     first,
+    whole,
 )
 from storage.wrapping.templates import TEMPLATES, defaults, image_class, video_class
 
@@ -113,7 +114,7 @@ def wrap(file: File, attributes: DicomJson, workshop: Workshop, *, study_seed: b
     _add(dataset, material.attributes | _frame_attributes(material) | _lossy(material, file.source.size_bytes))
     known = set(dataset)
     _add(dataset, {_SOP_CLASS: element("UI", sop_class)})
-    template = TEMPLATES.get(first(dataset, _SOP_CLASS))
+    template = TEMPLATES.get(str(first(dataset, _SOP_CLASS)))
     if template is not None:
         _add(dataset, _grey_multiframe(material, template.sop_class_uid) | defaults(template))
     _add_uids(dataset, file.source, study_seed)
@@ -141,7 +142,7 @@ def _image_class(file: File, material: Material, attributes: DicomJson) -> str:
     if file.media_type in _VIDEOS:
         return video_class(modality)
     described = material.attributes or attributes
-    samples, bits = first(described, SAMPLES), first(described, BITS_ALLOCATED)
+    samples, bits = whole(described, SAMPLES) or 1, whole(described, BITS_ALLOCATED) or 8
     return image_class(modality, samples=samples, bits=bits, frames=material.frames)
 
 
@@ -159,8 +160,7 @@ def _check_agreement(material: Material, attributes: DicomJson, *, is_file_descr
             binding.add(PHOTOMETRIC)
     said = {tag: first(attributes, tag) for tag in binding if _is_given(attributes, tag) and tag in material.attributes}
     wrong = tuple(sorted(tag for tag, value in said.items() if _differ(value, first(material.attributes, tag))))
-    frames = first(attributes, FRAMES)
-    if frames is not None and frames != material.frames:
+    if whole(attributes, FRAMES) not in (None, material.frames):
         wrong = (*wrong, FRAMES)
     if wrong:
         raise DataSetMismatch(f"The file contradicts the metadata: {names(wrong)}", attributes=wrong)
@@ -220,7 +220,7 @@ def _lossy(material: Material, size_bytes: int) -> dict[str, Element]:
 def _add_uids(dataset: dict[str, Element], source: Source, study_seed: bytes) -> None:
     said = orjson.dumps(dict(sorted(dataset.items())))
     content = source.digest()
-    study = first(dataset, _STUDY) or _uid(b"study", study_seed or said + content)
+    study = str(first(dataset, _STUDY) or _uid(b"study", study_seed or said + content))
     kind = f"{first(dataset, _MODALITY)} {first(dataset, _SOP_CLASS)}".encode()
     series = first(dataset, _SERIES) or _uid(b"series", study.encode() + kind)
     uids = {_STUDY: study, _SERIES: series, _SOP_INSTANCE: _uid(b"instance", said + content)}

@@ -162,8 +162,10 @@ def test_many_small_and_large_parts_in_one_request(client: httpx.Client) -> None
 @pytest.mark.parametrize(
     ("content_type", "status"),
     [
-        ("application/json", 415),
-        ('multipart/related; type="application/dicom+json"; boundary=x', 415),
+        ("application/json", 400),
+        ("text/html", 415),
+        ('multipart/related; type="application/dicom+json"; boundary=x', 400),
+        ('multipart/related; type="text/html"; boundary=x', 415),
         ("multipart/form-data; boundary=x", 415),
         ("", 415),
         ('multipart/related; type="application/dicom"', 400),
@@ -210,7 +212,7 @@ def test_whole_instances_before_the_break_of_a_body_are_reported(client: httpx.C
 
 def test_answer_that_cannot_be_made_stores_nothing(client: httpx.Client) -> None:
     ds = new_ct()
-    assert stow(client, write(ds), Accept="application/dicom+xml").status_code == 406
+    assert stow(client, write(ds), Accept="text/html").status_code == 406
     assert not is_stored(client, ds)
 
 

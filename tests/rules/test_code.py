@@ -22,7 +22,7 @@ MOST_PARAMETERS = 6
 
 EDGES = {
     "dicomweb/edge.py": "HTTP: answered with 500",
-    "dicomweb/stow.py": "one of many instances: the others' outcomes still go out",
+    "dicomweb/store_outcomes.py": "one of many instances: the others' outcomes still go out",
     "dimse/server.py": "DIMSE: the association is aborted",
     "dimse/dispatch.py": "DIMSE: answered with C000",
     "index/commits.py": "the writer's thread: handed to those who wait",
