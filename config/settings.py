@@ -127,12 +127,19 @@ class Web:
 
     host: str = setting("127.0.0.1", "Address to listen on. Anything but loopback needs `access.unprotected`.")
     port: int = setting(8042, "Port to listen on.", at_least=0, at_most=65535)
+    public_url: str = setting(
+        "",
+        "Address at which clients reach the server when that is not what their requests say, as behind a proxy that "
+        "speaks TLS: `https://pacs.example.org`, with a path if the proxy adds one. Retrieve URLs and BulkDataURIs "
+        "then start with it, and its host name is served. Empty: Retrieve URLs repeat the request's Host header.",
+    )
     workers: int = setting(1, "Number of web processes that share the port.", at_least=1)
     threads: int = setting(8, "Threads per web process for index and object access.", at_least=1)
     query_default_limit: int = setting(1000, "Rows of a QIDO-RS answer when the client gives no limit.", at_least=1)
     query_maximum_limit: int = setting(
         5000, "Most rows of one QIDO-RS answer; the rest is announced by Warning 299.", at_least=1
     )
+    viewer_folder: str = setting("data/viewer", "Folder that `pacs viewer install` puts the OHIF viewer into.")
     silence_seconds: float = setting(60.0, "How long a client may pause while it sends a request body.", at_least=0.1)
     shutdown_seconds: float = setting(10.0, "How long running requests may finish after a stop signal.", at_least=0)
 

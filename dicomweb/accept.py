@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from index.errors import NotAcceptable
+from index.records import Wanted
 from storage.syntaxes import EXPLICIT_LITTLE, KNOWN
 from storage.transfer import NEVER_ON_THE_WEB, OCTET_STREAM, syntaxes_of
 
@@ -22,6 +23,7 @@ Packaging = Literal["single", "multipart"]
 
 _MOST_CHARACTERS = 4096
 _MOST_RANGES = 64
+_UTF_8: Final = frozenset({"", "utf-8", "utf8", "*"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +38,8 @@ class Offer:
     """Transfer syntaxes that may be named; None allows any."""
     aliases: tuple[str, ...] = ()
     """Other names of the media type that clients still use."""
+    text: bool = False
+    """Text in UTF-8, the one character set that is sent (PS3.18 8.7.3.5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class MediaRange:
     transfer_syntax: str
     """A UID, `*`, or empty when the client named none."""
     quality: float
+    charset: str = ""
+    """The parameter in lower case, or empty when the client named none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,12 @@ class Choice:
         """True when any transfer syntax will do."""
         return not self.transfer_syntax_uids
 
+    def wanted(self) -> Wanted:
+        """What the archive has to make for this choice."""
+        return Wanted(self.transfer_syntax_uids, as_stored_ok=self.as_stored_ok, never=NEVER_ON_THE_WEB)
+
+
+_WHOLE_OBJECTS: Final = frozenset({"application/dicom", "application/zip"})
 
 _PIXEL_TYPES: Final = (
     ("image/jpeg", ()),
@@ -80,22 +92,30 @@ _PIXEL_TYPES: Final = (
 )
 
 
-def _pixel_offers() -> tuple[Offer, ...]:
-    """Media types of frames (PS3.18 8.7.3.3.2), first all in multipart, then all as single parts."""
-    offers = [Offer(OCTET_STREAM, "multipart", (EXPLICIT_LITTLE,))]
+def _pixel_offers(packaging: Packaging) -> tuple[Offer, ...]:
+    """Media types of Pixel Data (PS3.18 8.7.3.3)."""
+    offers = [Offer(OCTET_STREAM, packaging, (EXPLICIT_LITTLE,))]
     for name, aliases in _PIXEL_TYPES:
         uids = syntaxes_of(name)
-        offers.append(Offer(name, "multipart", uids, frozenset(uids), aliases))
-    return (*offers, *(replace(offer, packaging="single") for offer in offers))
+        offers.append(Offer(name, packaging, uids, frozenset(uids), aliases))
+    return tuple(offers)
 
 
 _DICOM_SYNTAXES = frozenset(KNOWN) - NEVER_ON_THE_WEB
+_PARTS: Final = _pixel_offers("multipart")
+_SINGLE: Final = _pixel_offers("single")
+_OBJECTS: Final = Offer("application/dicom", "multipart", (EXPLICIT_LITTLE,), _DICOM_SYNTAXES)
 
-# What each resource has; the first offer is its default.
-JSON: Final = (Offer("application/dicom+json"), Offer("application/json"))
-OBJECTS: Final = (Offer("application/dicom", "multipart", (EXPLICIT_LITTLE,), _DICOM_SYNTAXES),)
-OBJECT: Final = (*OBJECTS, Offer("application/dicom", "single", (EXPLICIT_LITTLE,), _DICOM_SYNTAXES))
-FRAMES: Final = _pixel_offers()
+# What each resource has (PS3.18 table 10.4.4-1); the first offer is its default.
+JSON: Final = (Offer("application/dicom+json", text=True), Offer("application/json", text=True))
+METADATA: Final = (*JSON, Offer("application/dicom+xml", "multipart", text=True))
+ZIP: Final = Offer("application/zip", "single", (EXPLICIT_LITTLE,), _DICOM_SYNTAXES)
+OBJECTS: Final = (_OBJECTS, ZIP, *_PARTS)
+OBJECT: Final = (_OBJECTS, replace(_OBJECTS, packaging="single"), ZIP, *_PARTS)
+FRAMES: Final = (*_PARTS, *_SINGLE)
+BULKDATA: Final = _PARTS
+PIXEL_DATA: Final = (*_PARTS, *_SINGLE)
+PIXEL_ELEMENT: Final = (_SINGLE[0], *_PARTS, *_SINGLE[1:])
 BULK: Final = (Offer(OCTET_STREAM), Offer(OCTET_STREAM, "multipart"))
 IMAGE: Final = (Offer("image/jpeg", aliases=("image/jpg",)), Offer("image/png"))
 VIDEO: Final = {name: (Offer(name, aliases=dict(_PIXEL_TYPES)[name]), *IMAGE) for name in ("video/mp4", "video/mpeg2")}
@@ -145,7 +165,9 @@ def _parse_range(item: str) -> MediaRange | None:
     if media_type.endswith("/"):
         media_type += "*"
     syntax = parameters.get("transfer-syntax", "")
-    return MediaRange(media_type, packaging, syntax, _quality(parameters.get("q", "")))
+    return MediaRange(
+        media_type, packaging, syntax, _quality(parameters.get("q", "")), parameters.get("charset", "").lower()
+    )
 
 
 def parse(header: str) -> list[MediaRange]:
@@ -161,6 +183,8 @@ def _specificity(wanted: MediaRange, offer: Offer) -> int:
     """0 when the range does not cover the offer, else more for a more exact range."""
     if wanted.packaging is not None and wanted.packaging != offer.packaging:
         return 0
+    if offer.text and wanted.charset not in _UTF_8:
+        return 0
     if wanted.media_type == offer.media_type or wanted.media_type in offer.aliases:
         return 3
     if wanted.media_type == "*/*":
@@ -174,7 +198,7 @@ def _choice(wanted: MediaRange, offer: Offer) -> Choice | None:
         return Choice(offer.media_type, offer.packaging)
     if not wanted.transfer_syntax:
         # A study with one video must not be a refusal as a whole: what has no default form goes out as it is.
-        fallback = wanted.media_type == "*/*" or offer.media_type == "application/dicom"
+        fallback = wanted.media_type == "*/*" or offer.media_type in _WHOLE_OBJECTS
         return Choice(offer.media_type, offer.packaging, offer.default, fallback)
     if wanted.transfer_syntax in NEVER_ON_THE_WEB:
         return None
@@ -213,6 +237,18 @@ def choose(header: str, offers: tuple[Offer, ...]) -> tuple[Choice, ...]:
         named = any(wanted.transfer_syntax for wanted in ranges)
         raise NotAcceptable("Available: " + ", ".join(_describe(offer, with_syntax=named) for offer in offers))
     return tuple(choices)
+
+
+def require_utf8(header: str, parameter: str | None) -> None:
+    """Raise NotAcceptable when a client excludes UTF-8, the only character set of our texts (PS3.18 8.8).
+
+    The `charset` query parameter goes before the Accept-Charset header.
+    """
+    items = [item.partition(";") for item in (parameter or header).lower().split(",") if item.strip()]
+    qualities = {name.strip(): _quality(parse_parameters(";" + tail).get("q", "")) for name, _, tail in items}
+    quality = next((qualities[name] for name in ("utf-8", "utf8", "*") if name in qualities), 0.0 if items else 1.0)
+    if not quality:
+        raise NotAcceptable("Available: charset=utf-8")
 
 
 _LOST_PLUS = re.compile(r"(?<=/dicom) (?=json|xml)")

@@ -1,4 +1,4 @@
-"""What a client may keep, what it need not fetch again, and parts of a resource (RFC 9110 8.8, 13, 14; RFC 9111).
+"""What a client may keep and what it need not fetch again (RFC 9110 8.8, 13; RFC 9111).
 
 The bytes behind a SOP Instance UID do not change, so what is derived from one instance may be kept for an hour
 without asking. With `archive.duplicates = "replace"` another object can take the UID over; clients then have to
@@ -6,13 +6,11 @@ ask each time, and the entity tag, made of the object's digest, tells them wheth
 and are always asked for. Everything is private: no shared cache may hold images.
 """
 
-import re
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
 from dicomweb.edge import Call
-from dicomweb.errors import RangeNotSatisfiable
 from dicomweb.replies import Headers, Reply
 from index.records import StoredInstance
 
@@ -20,7 +18,6 @@ _KEEP: Final = b"private, max-age=3600, immutable"
 _ASK: Final = b"private, no-cache"
 # A representation depends on Accept, and a browser's cache must not outlive the login it was filled under.
 _VARY: Final = (b"vary", b"Accept, Authorization, Cookie")
-_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
 
 
 def entity_tag(instances: Iterable[StoredInstance], *variant: object) -> str:
@@ -52,38 +49,3 @@ def not_modified(call: Call, tag: str, headers: Headers) -> Reply | None:
         return None
     known = {item.strip().removeprefix("W/") for item in asked.split(",")}
     return Reply(304, headers) if tag in known or "*" in known else None
-
-
-def byte_range(call: Call, length_bytes: int, tag: str) -> tuple[int, int] | None:
-    """First and last byte (exclusive) that the client wants, None for all. Raises RangeNotSatisfiable.
-
-    Several ranges, other units and what cannot be read are answered with the whole (RFC 9110 14.2).
-    """
-    match = _RANGE.fullmatch(call.header(b"range"))
-    condition = call.header(b"if-range")
-    if not match or match.group() == "bytes=-" or (condition and condition != tag):
-        return None
-    first, last = match.groups()
-    if not first and not last:
-        return None
-    if not first:
-        start, stop = max(length_bytes - int(last), 0), length_bytes
-    else:
-        start, stop = int(first), min(int(last) + 1, length_bytes) if last else length_bytes
-        if last and int(last) < int(first):
-            return None
-    if start >= length_bytes or start >= stop:
-        raise RangeNotSatisfiable(f"The resource has {length_bytes} bytes")
-    return start, stop
-
-
-def cut(blocks: Iterable[bytes], start: int, stop: int) -> Generator[bytes, None, None]:
-    """The bytes from `start` to before `stop` of a stream of blocks."""
-    at = 0
-    for block in blocks:
-        end = at + len(block)
-        if end > start:
-            yield block[max(start - at, 0) : stop - at]
-        at = end
-        if at >= stop:
-            break

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from config.settings import Settings
-from dicomweb.accept import Choice, Offer, accept_of, choose
+from dicomweb.accept import Choice, Offer, accept_of, choose, require_utf8
 from dicomweb.errors import BadRequest, ClientGone, MethodNotAllowed, Unauthenticated, error_reply, reply_to
 from dicomweb.replies import Reply, StreamReply
 from dicomweb.threads import Threads
@@ -85,8 +85,15 @@ class Call:
         parameter = self.parameter("accept") if b"accept=" in self.scope["query_string"] else None
         return choose(accept_of(self.header(b"accept"), parameter), offers)
 
+    def require_utf8(self) -> None:
+        """Refuse a client that does not take UTF-8, in which all texts leave (PS3.18 8.8). Raises NotAcceptable."""
+        parameter = self.parameter("charset") if b"charset=" in self.scope["query_string"] else None
+        require_utf8(self.header(b"accept-charset"), parameter)
+
     def base_url(self) -> str:
         """The absolute address of the service as the client knows it, for Retrieve URL (0008,1190)."""
+        if self.web.settings.web.public_url:
+            return self.web.settings.web.public_url + str(self.scope.get("root_path", ""))
         host = self.header(b"host") or "localhost"
         return f"{self.scope['scheme']}://{host}{self.scope.get('root_path', '')}"
 

@@ -37,6 +37,10 @@ class RangeNotSatisfiable(PacsError):
 
     http_status = 416
 
+    def __init__(self, detail: str, length_bytes: int) -> None:
+        super().__init__(detail)
+        self.length_bytes = length_bytes
+
 
 class RequestTimeout(PacsError):
     """The rest of the request did not come in time."""
@@ -65,4 +69,6 @@ def reply_to(error: PacsError) -> Reply:
     headers: Headers = ()
     if isinstance(error, MethodNotAllowed):
         headers = ((b"allow", ", ".join(error.allowed).encode()),)
+    if isinstance(error, RangeNotSatisfiable):
+        headers = ((b"content-range", f"bytes */{error.length_bytes}".encode()),)
     return error_reply(error.http_status, error.detail, headers)

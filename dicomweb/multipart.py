@@ -176,12 +176,13 @@ def new_boundary() -> str:
     return secrets.token_hex(16)
 
 
-def part_head(boundary: str, content_type: str) -> bytes:
-    """What stands before the data of every part.
+def part_head(boundary: str, content_type: str, location: str = "") -> bytes:
+    """What stands before the data of every part; `location` is the part's own URI.
 
     OHIF compares `Content-Type:` letter by letter, so it is written exactly like this.
     """
-    return f"--{boundary}\r\nContent-Type: {content_type}\r\n\r\n".encode("latin-1")
+    where = f"Content-Location: {location}\r\n" if location else ""
+    return f"--{boundary}\r\nContent-Type: {content_type}\r\n{where}\r\n".encode("latin-1")
 
 
 PART_TAIL: Final = b"\r\n"

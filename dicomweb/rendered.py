@@ -6,22 +6,22 @@ which a player fetches ranges; who asks for a picture of it gets a neutral one.
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Final
 
 import orjson
 
 from dicomweb.accept import DOCUMENT, IMAGE, VIDEO, Choice
-from dicomweb.caching import cut, entity_tag, growing_headers, instance_headers, not_modified
+from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
-from dicomweb.frames import frame_numbers, instance_key, locate, partial_reply
+from dicomweb.frames import frame_numbers, instance_key, locate
+from dicomweb.ranges import partial_reply
 from dicomweb.replies import Reply, StreamReply
 from index.errors import NotAcceptable, NotFound
 from index.records import RenderOptions, StoredInstance
-from storage.outgoing import OpenObject
+from storage.outgoing import OpenObject, in_memory
 from storage.transfer import media_type
-from storage.video import is_video, length_bytes
+from storage.video import is_video
 
 _FUNCTIONS: Final = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 _ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
@@ -139,15 +139,17 @@ def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     opened = _open_document(call, instance)
-    return partial_reply(call, opened.length_bytes, partial(cut, opened.blocks), _PDF, caching)
+    return partial_reply(call, opened.length_bytes, opened.read, _PDF, caching)
 
 
 def _video(call: Call, instance: StoredInstance, content_type: str) -> Reply | StreamReply:
     """A video as it is, for players that ask for one range after the other."""
     tag = entity_tag((instance,), "video")
     caching = instance_headers(call, tag)
-    read = partial(call.archive.video, call.principal, instance)
-    return not_modified(call, tag, caching) or partial_reply(call, length_bytes(instance), read, content_type, caching)
+    if unchanged := not_modified(call, tag, caching):
+        return unchanged
+    opened = call.archive.open_video(call.principal, instance)
+    return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
 
 
 def _open_document(call: Call, instance: StoredInstance) -> OpenObject:
@@ -159,8 +161,7 @@ def _open_document(call: Call, instance: StoredInstance) -> OpenObject:
         call.principal, key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
     )
     inline = orjson.loads(metadata).get(_ENCAPSULATED_DOCUMENT, {}).get("InlineBinary", "")
-    document = b64decode(inline)
-    return OpenObject(instance, instance.transfer_syntax_uid, len(document), iter((document,)))
+    return in_memory(instance, instance.transfer_syntax_uid, b64decode(inline))
 
 
 def number_of_frames(instance: StoredInstance) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
-from dicomweb import frames, qido, rendered, stow, wado, wado_uri
+from dicomweb import bulkdata, frames, metadata, qido, rendered, stow, wado, wado_uri
 from dicomweb.edge import Call, Endpoint, Handler, Web
 from dicomweb.replies import Reply
 from dicomweb.threads import Threads
@@ -21,9 +21,9 @@ _INSTANCE: Final = _SERIES + "/instances/{instance}"
 
 RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     (_INSTANCE + "/frames/{frames}", {"GET": frames.retrieve_frames}),
-    (_SERIES + "/metadata", {"GET": wado.retrieve_series_metadata}),
+    (_SERIES + "/metadata", {"GET": metadata.retrieve_series_metadata}),
     ("/studies", {"GET": qido.search_studies, "POST": stow.store}),
-    (_INSTANCE + "/metadata", {"GET": wado.retrieve_instance_metadata}),
+    (_INSTANCE + "/metadata", {"GET": metadata.retrieve_instance_metadata}),
     (_INSTANCE, {"GET": wado.retrieve_instance}),
     (_STUDY + "/series", {"GET": qido.search_series_of_study}),
     (_SERIES + "/instances", {"GET": qido.search_instances_of_series}),
@@ -32,11 +32,17 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     (_INSTANCE + "/frames/{frames}/thumbnail", {"GET": rendered.frame_thumbnail}),
     (_INSTANCE + "/rendered", {"GET": rendered.render_instance}),
     (_INSTANCE + "/frames/{frames}/rendered", {"GET": rendered.render_frames}),
-    (_INSTANCE + "/bulkdata/{path:path}", {"GET": frames.retrieve_bulkdata}),
+    (_INSTANCE + "/bulkdata/{path:path}", {"GET": bulkdata.retrieve_bulkdata}),
     (_SERIES, {"GET": wado.retrieve_series}),
     (_STUDY, {"GET": wado.retrieve_study, "POST": stow.store}),
-    (_STUDY + "/metadata", {"GET": wado.retrieve_study_metadata}),
+    (_STUDY + "/metadata", {"GET": metadata.retrieve_study_metadata}),
     (_STUDY + "/instances", {"GET": qido.search_instances_of_study}),
+    (_INSTANCE + "/bulkdata", {"GET": bulkdata.retrieve_instance_bulkdata}),
+    (_SERIES + "/bulkdata", {"GET": bulkdata.retrieve_series_bulkdata}),
+    (_STUDY + "/bulkdata", {"GET": bulkdata.retrieve_study_bulkdata}),
+    (_INSTANCE + "/pixeldata", {"GET": bulkdata.retrieve_instance_pixel_data}),
+    (_SERIES + "/pixeldata", {"GET": bulkdata.retrieve_series_pixel_data}),
+    (_STUDY + "/pixeldata", {"GET": bulkdata.retrieve_study_pixel_data}),
     (_STUDY + "/thumbnail", {"GET": rendered.study_thumbnail}),
     ("/series", {"GET": qido.search_series}),
     ("/instances", {"GET": qido.search_instances}),

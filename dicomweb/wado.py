@@ -1,26 +1,31 @@
-"""WADO-RS: studies, series, instances and their metadata (PS3.18 10.4).
+"""WADO-RS: studies, series and instances (PS3.18 10.4).
 
-Nothing is parsed here. Metadata was made at ingest and is joined; objects leave as they are stored whenever the
-client takes them so, with a Content-Length that is known before the first byte is read.
+Nothing is parsed here. Objects leave as they are stored whenever the client takes them so, with a Content-Length that
+is known before the first byte is read.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
-from dicomweb.accept import JSON, OBJECT, OBJECTS, Choice
+from dicomweb import bulkdata, zips
+from dicomweb.accept import OBJECT, OBJECTS, ZIP, Choice
 from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
 from dicomweb.edge import Call
-from dicomweb.multipart import PART_TAIL, closing, message_type, new_boundary, part_head
-from dicomweb.replies import Reply, StreamReply, open_reply
+from dicomweb.messages import Part, multipart_reply
+from dicomweb.ranges import partial_reply
+from dicomweb.replies import Headers, Reply, StreamReply
 from index.errors import NotAcceptable
 from index.records import StoredInstance, Wanted
 from storage.transfer import NEVER_ON_THE_WEB, plan
 
-_ANYTHING = Wanted(never=NEVER_ON_THE_WEB)
+_DICOM: Final = "application/dicom"
+_ANYTHING: Final = Wanted(never=NEVER_ON_THE_WEB)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parcel:
+class Parcel:
     """One instance and how it leaves."""
 
     instance: StoredInstance
@@ -29,17 +34,15 @@ class _Parcel:
     length_bytes: int | None
     """None when it has to be converted: the length is known only afterwards."""
 
-
-def wanted_of(choice: Choice) -> Wanted:
-    """What the archive has to make for this choice."""
-    if choice.as_stored_ok:
-        return _ANYTHING
-    return Wanted(choice.transfer_syntax_uids, as_stored_ok=False, never=NEVER_ON_THE_WEB)
+    @property
+    def content_type(self) -> str:
+        """The media type with its transfer syntax."""
+        return f"{_DICOM}; transfer-syntax={self.transfer_syntax_uid}"
 
 
-def _pack(instance: StoredInstance, choice: Choice) -> _Parcel:
+def _pack(instance: StoredInstance, choice: Choice) -> Parcel:
     """Decide how an instance leaves. Raises NotAcceptable."""
-    wanted = wanted_of(choice)
+    wanted = choice.wanted()
     is_image = instance.layout.pixels is not None
     try:
         way = plan(instance.transfer_syntax_uid, wanted, is_image=is_image)
@@ -49,12 +52,11 @@ def _pack(instance: StoredInstance, choice: Choice) -> _Parcel:
         wanted = _ANYTHING
         way = plan(instance.transfer_syntax_uid, wanted, is_image=is_image)
     length = instance.size_bytes if way.how == "as_stored" else None
-    return _Parcel(instance, wanted, way.target, length)
+    return Parcel(instance, wanted, way.target, length)
 
 
-def _pack_all(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> tuple[Choice, list[_Parcel]]:
-    """The instances in the first representation that all of them have. Raises NotFound, NotAcceptable."""
-    instances = call.archive.instances(call.principal, *uids)
+def _pack_all(instances: Sequence[StoredInstance], choices: Sequence[Choice]) -> tuple[Choice, list[Parcel]]:
+    """The instances in the first representation that all of them have. Raises NotAcceptable."""
     refusal = NotAcceptable()
     for choice in choices:
         try:
@@ -64,49 +66,40 @@ def _pack_all(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> t
     raise refusal
 
 
-def _file(call: Call, parcel: _Parcel) -> Generator[bytes, None, None]:
-    yield from call.archive.open_file(call.principal, parcel.instance, parcel.wanted).blocks
+def _open(call: Call, parcel: Parcel) -> Iterator[bytes]:
+    return call.archive.open_file(call.principal, parcel.instance, parcel.wanted).blocks
 
 
-def _message(call: Call, parcels: Sequence[_Parcel], boundary: str) -> Generator[bytes, None, None]:
+def _parts(call: Call, parcels: Sequence[Parcel]) -> Iterator[Part]:
     for parcel in parcels:
-        yield part_head(boundary, _part_type(parcel))
-        yield from call.archive.open_file(call.principal, parcel.instance, parcel.wanted).blocks
-        yield PART_TAIL
-    yield closing(boundary)
-
-
-def _part_type(parcel: _Parcel) -> str:
-    return f"application/dicom; transfer-syntax={parcel.transfer_syntax_uid}"
-
-
-def _message_bytes(parcels: Sequence[_Parcel], boundary: str) -> int | None:
-    """Length of the whole message, None when a part has to be converted first."""
-    total = len(closing(boundary))
-    for parcel in parcels:
-        if parcel.length_bytes is None:
-            return None
-        total += len(part_head(boundary, _part_type(parcel))) + parcel.length_bytes + len(PART_TAIL)
-    return total
+        yield Part(parcel.content_type, partial(_open, call, parcel), parcel.length_bytes)
 
 
 def open_objects(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
-    """The answer with all objects below a study, series or instance. Blocks."""
-    choice, parcels = _pack_all(call, uids, choices)
-    tag = entity_tag(
-        (parcel.instance for parcel in parcels), choice.packaging, [p.transfer_syntax_uid for p in parcels]
-    )
+    """The answer with all objects below a study, series or instance. Raises NotFound, NotAcceptable. Blocks."""
+    if choices[0].media_type not in (_DICOM, ZIP.media_type):
+        return bulkdata.values_reply(call, uids, choices)
+    choices = [choice for choice in choices if choice.media_type in (_DICOM, ZIP.media_type)]
+    choice, parcels = _pack_all(call.archive.instances(call.principal, *uids), choices)
+    form = (choice.media_type, choice.packaging, [parcel.transfer_syntax_uid for parcel in parcels])
+    tag = entity_tag((parcel.instance for parcel in parcels), *form)
     caching = instance_headers(call, tag) if len(uids) == 3 else growing_headers(tag)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
+    if choice.media_type == ZIP.media_type:
+        return _zip(call, parcels, uids, caching)
     if choice.packaging == "single":
-        (parcel,) = parcels
-        headers = ((b"content-type", _part_type(parcel).encode()), *caching)
-        return open_reply(200, headers, _file(call, parcel), call.web.readers, parcel.length_bytes)
-    boundary = new_boundary()
-    headers = ((b"content-type", message_type(boundary, "application/dicom").encode()), *caching)
-    blocks = _message(call, parcels, boundary)
-    return open_reply(200, headers, blocks, call.web.readers, _message_bytes(parcels, boundary))
+        opened = call.archive.open_file(call.principal, parcels[0].instance, parcels[0].wanted)
+        return partial_reply(call, opened.length_bytes, opened.read, parcels[0].content_type, caching)
+    return multipart_reply(call, _DICOM, partial(_parts, call, parcels), caching)
+
+
+def _zip(call: Call, parcels: Sequence[Parcel], uids: tuple[str, ...], caching: Headers) -> Reply | StreamReply:
+    members = [
+        zips.Member(parcel.instance, parcel.transfer_syntax_uid, partial(_open, call, parcel), parcel.length_bytes)
+        for parcel in parcels
+    ]
+    return zips.zip_reply(call, members, f"{uids[-1]}.zip", caching)
 
 
 async def retrieve_study(call: Call) -> Reply | StreamReply:
@@ -124,29 +117,3 @@ async def retrieve_instance(call: Call) -> Reply | StreamReply:
     return await call.run(
         open_objects, call, (call.uid("study"), call.uid("series"), call.uid("instance")), call.choices(OBJECT)
     )
-
-
-def _metadata(call: Call, uids: tuple[str, ...], media_type: str) -> Reply | StreamReply:
-    opened = call.archive.open_metadata(call.principal, *uids)
-    headers = ((b"content-type", media_type.encode()), *growing_headers())
-    return open_reply(200, headers, opened.blocks, call.web.readers, opened.length_bytes)
-
-
-async def _retrieve_metadata(call: Call, *names: str) -> Reply | StreamReply:
-    choice = call.choices(JSON)[0]
-    return await call.run(_metadata, call, tuple(call.uid(name) for name in names), choice.media_type)
-
-
-async def retrieve_study_metadata(call: Call) -> Reply | StreamReply:
-    """The data sets of a study without bulk data."""
-    return await _retrieve_metadata(call, "study")
-
-
-async def retrieve_series_metadata(call: Call) -> Reply | StreamReply:
-    """The data sets of a series without bulk data."""
-    return await _retrieve_metadata(call, "study", "series")
-
-
-async def retrieve_instance_metadata(call: Call) -> Reply | StreamReply:
-    """The data set of an instance without bulk data."""
-    return await _retrieve_metadata(call, "study", "series", "instance")

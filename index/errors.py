@@ -99,6 +99,20 @@ class OutOfResources(PacsError):
     code = Code.OUT_OF_RESOURCES
 
 
+class Lost(PacsError):
+    """The stored object is lost or damaged; the server's log says which."""
+
+
+class TooLong(OutOfResources):
+    """The statement takes too long and was cancelled."""
+
+
+class TooBroad(OutOfResources):
+    """The query is too broad (PS3.18 10.6.3.1)."""
+
+    http_status = 413
+
+
 class Unreachable(OutOfResources):
     """A service that the archive needs does not answer; the same request may succeed later."""
 

@@ -10,16 +10,16 @@ from index.access import Audit, Permission, Principal, permits
 from index.catalog import Catalog, SetAside
 from index.errors import PacsError
 from index.query import Query
-from index.records import Answer, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
+from index.records import Answer, Document, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
 from index.search import Search
-from storage import metadata, retrieve, video
+from storage import metadata, pixel_data, retrieve
 from storage.accesslog import AccessLog
 from storage.blobs import BlobStore
 from storage.incoming import Incoming, Intake
 from storage.ingest import Desk, ObjectIntake
-from storage.outgoing import FrameData, OpenMetadata, OpenObject
+from storage.outgoing import OpenFrames, OpenObject
 
-__all__ = ["Archive", "FrameData", "Incoming", "Intake", "OpenObject", "RenderOptions", "SetAside"]
+__all__ = ["Archive", "Incoming", "Intake", "OpenFrames", "OpenObject", "RenderOptions", "SetAside"]
 
 _NOTHING_KNOWN = Incoming()
 
@@ -112,13 +112,13 @@ class Archive:
         return [metadata.decompress(blob) for blob in found]
 
     @permits(Permission.VIEW)
-    def open_metadata(
+    def documents(
         self, principal: Principal, /, study: str, series: str | None = None, instance: str | None = None
-    ) -> OpenMetadata:
-        """The same as one JSON array. Raises NotFound."""
-        found = self._catalog.metadata(principal.scope, study, series, instance)
+    ) -> Sequence[Document]:
+        """The same as they are kept, with what tells whether they have changed. Raises NotFound."""
+        found = self._catalog.documents(principal.scope, study, series, instance)
         self._log.viewed(principal, study)
-        return OpenMetadata(metadata.array_length(found), metadata.array_blocks(found))
+        return found
 
     @permits(Permission.VIEW)
     def open_dataset(self, principal: Principal, /, instance: StoredInstance, wanted: Wanted) -> OpenObject:
@@ -135,26 +135,32 @@ class Archive:
         return opened
 
     @permits(Permission.VIEW)
-    def frames(
-        self, principal: Principal, /, key: InstanceKey, numbers: Sequence[int], wanted: Wanted
-    ) -> list[FrameData]:
-        """The frames with these numbers (from 1), in the order asked. Raises NotFound, NotAcceptable."""
-        found = retrieve.frames(self._shelf, principal.scope, key, numbers, wanted)
-        self._log.viewed(principal, key.study_instance_uid)
-        return found
-
-    @permits(Permission.VIEW)
-    def bulkdata(self, principal: Principal, /, key: InstanceKey, path: str) -> OpenObject:
-        """One bulk data value by its path in the layout. Raises NotFound."""
-        opened = retrieve.bulkdata(self._shelf, principal.scope, key, path)
-        self._log.viewed(principal, key.study_instance_uid)
+    def open_frames(self, principal: Principal, /, where: InstanceKey | StoredInstance, wanted: Wanted) -> OpenFrames:
+        """The frames of an instance; each is read when it is opened. Raises NotFound, NotAcceptable."""
+        opened = pixel_data.open_frames(self._shelf, principal.scope, where, wanted)
+        self._log.viewed(principal, opened.instance.key.study_instance_uid)
         return opened
 
     @permits(Permission.VIEW)
-    def video(self, principal: Principal, /, instance: StoredInstance, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from `start` to before `stop` of the stream that a video is (`storage.video`)."""
+    def open_pixel_data(self, principal: Principal, /, instance: StoredInstance) -> OpenObject:
+        """All frames as one uncompressed value. Raises NotFound, NotAcceptable."""
+        opened = pixel_data.open_pixel_data(self._shelf, principal.scope, instance)
         self._log.viewed(principal, instance.key.study_instance_uid)
-        return video.stream(self._shelf.blobs, instance, start, stop)
+        return opened
+
+    @permits(Permission.VIEW)
+    def bulkdata(self, principal: Principal, /, where: InstanceKey | StoredInstance, path: str) -> OpenObject:
+        """One bulk data value by its path in the layout. Raises NotFound."""
+        instance = where if isinstance(where, StoredInstance) else self._catalog.locate(principal.scope, where)
+        opened = retrieve.open_bulk_data(self._shelf, principal.scope, instance, path)
+        self._log.viewed(principal, instance.key.study_instance_uid)
+        return opened
+
+    @permits(Permission.VIEW)
+    def open_video(self, principal: Principal, /, instance: StoredInstance) -> OpenObject:
+        """The stream that a video is (`storage.video`)."""
+        self._log.viewed(principal, instance.key.study_instance_uid)
+        return pixel_data.open_video(self._shelf, instance)
 
     @permits(Permission.VIEW)
     def render(self, principal: Principal, /, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:

@@ -13,6 +13,11 @@ from index.records import DicomJson, InstanceKey
 BULK_DATA_ROOT: Final = "/dicomweb"
 """Start of every BulkDataURI. References are relative to the server, whatever name it is reached by."""
 
+_REFERENCE: Final = b'"BulkDataURI":"' + BULK_DATA_ROOT.encode() + b"/"
+
+FORM: Final = 1
+"""Raised when the same object gets other metadata than before, so that clients fetch it anew."""
+
 _LEVEL: Final = -1
 """Without Huffman codes: a quarter larger than level 1, and read back, which a series does hundreds of times, in half
 the time (9 KB of JSON: 7 instead of 14 microseconds)."""
@@ -49,8 +54,18 @@ def array_length(blobs: Sequence[bytes]) -> int:
     return sum(map(zstandard.frame_content_size, blobs)) + len(blobs) + 1
 
 
-def array_blocks(blobs: Sequence[bytes]) -> Generator[bytes, None, None]:
-    """Stored data sets as one JSON array, in blocks of several.
+def with_absolute_uris(text: bytes, root: str) -> bytes:
+    """Metadata whose BulkDataURIs start with the address of the server; as it is when `root` is empty.
+
+    The marks cannot stand in a value, where the quotes would be escaped.
+    """
+    return (
+        text.replace(_REFERENCE, b'"BulkDataURI":"' + root.encode() + BULK_DATA_ROOT.encode() + b"/") if root else text
+    )
+
+
+def array_blocks(blobs: Sequence[bytes], root: str = "") -> Generator[bytes, None, None]:
+    """Stored data sets as one JSON array, in blocks of several, BulkDataURIs below `root`.
 
     As one text hundreds of them would be new memory each time, and what the kernel does for that takes as long as the
     decompression.
@@ -59,7 +74,7 @@ def array_blocks(blobs: Sequence[bytes]) -> Generator[bytes, None, None]:
     size = 0
     mark = b"["
     for blob in blobs:
-        text = decompress(blob)
+        text = with_absolute_uris(decompress(blob), root)
         texts.append(text)
         size += len(text)
         if size >= _BLOCK_BYTES:

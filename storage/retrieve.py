@@ -5,26 +5,24 @@ As stored, nothing here looks into DICOM: ingest noted where everything stands, 
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
 from config import settings
 from index.access import Scope
 from index.catalog import Catalog
-from index.errors import CannotUnderstand, NotFound, TooLarge
-from index.layout import NativePixels, PixelLayout
+from index.errors import NotFound, TooLarge
 from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance, Wanted
-from storage import frames as frame_table
 from storage import metadata, part10, transfer
-from storage.blobs import BLOCK_BYTES, BlobStore
-from storage.inflate import inflate
-from storage.outgoing import FrameData, OpenObject
+from storage.blobs import BlobStore
+from storage.outgoing import OpenObject, in_memory
 from storage.pixels import icon, recode, render
-from storage.pixels.description import StoredFrame, text
+from storage.pixels.description import text
+from storage.reader import Reader
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE
-from storage.values import Buffer
 from storage.video import is_video
 
 _UNIT_BYTES = {"OW": 2, "US": 2, "SS": 2, "OF": 4, "OL": 4, "FL": 4, "SL": 4, "UL": 4, "OD": 8, "OV": 8, "FD": 8}
@@ -38,88 +36,61 @@ class Shelf:
     blobs: BlobStore
     limits: settings.Limits
 
+    def reader(self, instance: StoredInstance) -> Reader:
+        """What reads parts of an object."""
+        return Reader(self.blobs, self.limits, instance)
+
 
 def open_dataset(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted) -> OpenObject:
-    """The encoded data set alone. Raises NotAcceptable."""
+    """The encoded data set alone; reading has begun. Raises NotAcceptable."""
     plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=instance.layout.pixels is not None)
     if plan.how != "as_stored":
-        return _in_memory(instance, plan.target, _recoded(shelf, scope, instance, plan.target))
-    offset = instance.layout.dataset_offset_bytes
-    length = instance.size_bytes - offset
-    return OpenObject(instance, plan.target, length, shelf.blobs.stream(instance.blob_key, offset, length))
+        return in_memory(instance, plan.target, _recoded(shelf, scope, instance, plan.target))
+    return _as_stored(shelf, instance, instance.layout.dataset_offset_bytes, begun=True)
 
 
 def open_file(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted) -> OpenObject:
     """The whole Part 10 file. Raises NotAcceptable."""
     plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=instance.layout.pixels is not None)
-    if plan.how != "as_stored":
-        meta = part10.build_meta(
-            sop_class_uid=instance.sop_class_uid,
-            sop_instance_uid=instance.key.sop_instance_uid,
-            transfer_syntax_uid=plan.target,
-        )
-        return _in_memory(instance, plan.target, meta, _recoded(shelf, scope, instance, plan.target))
-    blocks = shelf.blobs.stream(instance.blob_key, 0, instance.size_bytes)
-    return OpenObject(instance, plan.target, instance.size_bytes, blocks)
-
-
-def frames(shelf: Shelf, scope: Scope, key: InstanceKey, numbers: Sequence[int], wanted: Wanted) -> list[FrameData]:
-    """The frames with these numbers, in the order asked. Raises NotFound, NotAcceptable."""
-    instance = shelf.catalog.locate(scope, key)
-    _pixels(instance)
-    plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
-    reader = _Reader(shelf, instance)
     if plan.how == "as_stored":
-        return [FrameData(instance, number, plan.target, reader.frame(number)) for number in numbers]
-    dataset = _dataset(shelf, scope, key)
-    limit_bytes = shelf.limits.decoded_bytes
-    return [
-        FrameData(
-            instance,
-            number,
-            plan.target,
-            recode.recode_frame(reader.stored_frame(number, dataset), plan.target, limit_bytes=limit_bytes),
-        )
-        for number in numbers
-    ]
+        return _as_stored(shelf, instance, 0)
+    meta = part10.build_meta(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.key.sop_instance_uid,
+        transfer_syntax_uid=plan.target,
+    )
+    return in_memory(instance, plan.target, meta, _recoded(shelf, scope, instance, plan.target))
 
 
-def bulkdata(shelf: Shelf, scope: Scope, key: InstanceKey, path: str) -> OpenObject:
+def open_bulk_data(shelf: Shelf, scope: Scope, instance: StoredInstance, path: str) -> OpenObject:
     """One bulk data value as it lies in the data set. Raises NotFound."""
-    instance = shelf.catalog.locate(scope, key)
     where = instance.layout.bulk.get(path)
     if where is None:
         raise NotFound("There is no such bulk data")
-    offset, length = where
-    reader = _Reader(shelf, instance)
+    reader = shelf.reader(instance)
     if instance.transfer_syntax_uid == EXPLICIT_BIG:
         # PS3.18 8.7.3.3: bulk data are little endian on the web, whatever the object is.
-        width = _unit_bytes(_dataset(shelf, scope, key), path)
-        return _in_memory(instance, EXPLICIT_LITTLE, _swapped(reader.read(offset, length), width))
-    return OpenObject(instance, instance.transfer_syntax_uid, length, reader.stream(offset, length))
+        width = _unit_bytes(dataset_of(shelf, scope, instance.key), path)
+        return in_memory(instance, EXPLICIT_LITTLE, _swapped(reader.read(*where), width))
+    return OpenObject(instance, instance.transfer_syntax_uid, where[1], reader.part(where))
 
 
 def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
     """One frame as JPEG or PNG; what has no pixels gets a neutral picture with its modality."""
     instance = shelf.catalog.locate(scope, key)
-    dataset = _dataset(shelf, scope, key)
+    dataset = dataset_of(shelf, scope, key)
     if instance.layout.pixels is None:
         if frame != 1:
             raise NotFound(f"There is no frame {frame}")
         return icon.draw(text(dataset, "00080060"), options)
     if is_video(instance):
         return icon.draw("VIDEO", options)
-    stored = _Reader(shelf, instance).stored_frame(frame, dataset)
+    stored = shelf.reader(instance).stored_frame(frame, dataset)
     return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes)
 
 
-def _pixels(instance: StoredInstance) -> PixelLayout:
-    if instance.layout.pixels is None:
-        raise NotFound("The instance has no frames")
-    return instance.layout.pixels
-
-
-def _dataset(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:
+def dataset_of(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:
+    """The metadata that ingest kept."""
     found = shelf.catalog.metadata(scope, key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid)
     dataset: DicomJson = orjson.loads(metadata.decompress(found[0]))
     return dataset
@@ -129,17 +100,25 @@ def _recoded(shelf: Shelf, scope: Scope, instance: StoredInstance, target: str) 
     if instance.size_bytes > shelf.limits.decoded_bytes:
         raise TooLarge("Too large to be made in another transfer syntax (limits.decoded_bytes)")
     return recode.recode_dataset(
-        shelf.blobs.view(instance.blob_key, instance.size_bytes),
+        shelf.reader(instance).whole(),
         layout=instance.layout,
-        dataset=_dataset(shelf, scope, instance.key),
+        dataset=dataset_of(shelf, scope, instance.key),
         stored_uid=instance.transfer_syntax_uid,
         target_uid=target,
         limits=shelf.limits,
     )
 
 
-def _in_memory(instance: StoredInstance, target: str, *parts: bytes) -> OpenObject:
-    return OpenObject(instance, target, sum(map(len, parts)), iter(parts))
+def _as_stored(shelf: Shelf, instance: StoredInstance, start: int, *, begun: bool = False) -> OpenObject:
+    reader = shelf.reader(instance)
+    length = instance.size_bytes - start
+    blocks = reader.stored(start, length) if begun else None
+    read = partial(_read_stored, reader, start)
+    return OpenObject(instance, instance.transfer_syntax_uid, length, read, blocks)
+
+
+def _read_stored(reader: Reader, offset: int, start: int, stop: int) -> Iterator[bytes]:
+    return reader.stored(offset + start, stop - start)
 
 
 def _unit_bytes(dataset: DicomJson, path: str) -> int:
@@ -156,53 +135,3 @@ def _swapped(data: bytes, width: int) -> bytes:
     units = array({2: "H", 4: "I", 8: "Q"}[width], data)
     units.byteswap()
     return units.tobytes()
-
-
-class _Reader:
-    """Reads parts of one object by the offsets of its layout."""
-
-    __slots__ = ("_inflated", "_instance", "_shelf")
-
-    def __init__(self, shelf: Shelf, instance: StoredInstance) -> None:
-        self._shelf = shelf
-        self._instance = instance
-        self._inflated: Buffer = None
-
-    def frame(self, number: int) -> bytes:
-        """The bytes of one frame (from 1). Raises NotFound."""
-        pixels = _pixels(self._instance)
-        ranges = frame_table.byte_ranges(pixels, number)
-        data = self.read(*ranges[0]) if len(ranges) == 1 else b"".join([self.read(*where) for where in ranges])
-        return frame_table.cut_bits(pixels, number, data) if isinstance(pixels, NativePixels) else data
-
-    def stored_frame(self, number: int, dataset: DicomJson) -> StoredFrame:
-        """One frame with all that is needed to understand it."""
-        uid = self._instance.transfer_syntax_uid
-        return StoredFrame(self.frame(number), dataset, uid, number, self.bulk)
-
-    def bulk(self, path: str) -> bytes:
-        """A value that the metadata only refers to."""
-        where = self._instance.layout.bulk.get(path)
-        if where is None:
-            raise CannotUnderstand("The metadata refers to bulk data that the object does not have")
-        return self.read(*where)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes by the layout's way of counting: of a deflated object, in the inflated data set."""
-        if self._instance.layout.deflated:
-            return bytes(self._inflate()[offset : offset + length])
-        return self._shelf.blobs.read(self._instance.blob_key, offset, length)
-
-    def stream(self, offset: int, length: int) -> Iterator[bytes]:
-        """The same in blocks."""
-        if self._instance.layout.deflated:
-            data = self.read(offset, length)
-            return (data[start : start + BLOCK_BYTES] for start in range(0, length, BLOCK_BYTES))
-        return self._shelf.blobs.stream(self._instance.blob_key, offset, length)
-
-    def _inflate(self) -> Buffer:
-        if self._inflated is None:
-            instance = self._instance
-            view = self._shelf.blobs.view(instance.blob_key, instance.size_bytes)
-            self._inflated = inflate(view, instance.layout.dataset_offset_bytes, self._shelf.limits)
-        return self._inflated

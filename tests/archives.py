@@ -14,7 +14,7 @@ from config import settings
 from index.access import AuditEvent, Permission, Principal, Scope
 from index.catalog import Catalog
 from index.database import Database
-from index.records import Origin, StoreOutcome, Wanted
+from index.records import InstanceKey, Origin, StoreOutcome, Wanted
 from index.search import Search
 from pacs.migrations import upgrade
 from storage.archive import Archive, Incoming
@@ -83,6 +83,11 @@ class House:
         data = b"".join(opened.blocks)
         assert len(data) == opened.length_bytes
         return data
+
+    def frames(self, key: InstanceKey, numbers: Iterable[int], tenant: str = "") -> list[bytes]:
+        """Frames as they are stored."""
+        opened = self.archive.open_frames(principal(tenant) if tenant else self.principal, key, ANYTHING)
+        return [b"".join(opened.open(number).blocks) for number in numbers]
 
     def close(self) -> None:
         """Let go of the index."""

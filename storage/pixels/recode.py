@@ -147,7 +147,7 @@ def _pixel_data(encoded: list[bytes], description: ImageDescription, target_uid:
     if target_uid not in NATIVE:
         return Element("OB", [_offset_table(encoded), *(_even(frame) for frame in encoded)])
     if description.bits_allocated == 1:
-        return Element("OB", _even(_join_bits(encoded, description.rows * description.columns)))
+        return Element("OB", _even(join_bits(encoded, description.rows * description.columns)))
     words = description.bits_allocated > 8
     return Element("OW" if words else "OB", _even(b"".join(encoded)), word_bytes=description.sample_bytes)
 
@@ -158,7 +158,7 @@ def _offset_table(encoded: list[bytes]) -> bytes:
     return b"".join(offset.to_bytes(4, "little") for offset in (0, *ends))[:-4]
 
 
-def _join_bits(encoded: list[bytes], frame_bits: int) -> bytes:
+def join_bits(encoded: list[bytes], frame_bits: int) -> bytes:
     """Single-bit frames follow each other without padding, so one may start inside a byte (PS3.5 8.1.1)."""
     if frame_bits % 8 == 0:
         return b"".join(encoded)

@@ -40,8 +40,8 @@ else:
 outcome = house.store(source())
 assert outcome.stored, outcome.reasons
 (stored,) = house.archive.instances(house.principal, ds.StudyInstanceUID)
-(one,) = house.archive.frames(house.principal, outcome.key, [frames - 3], archives.ANYTHING)
-assert one.data == bytes([(frames - 4) % 256]) * frame
+(one,) = house.frames(outcome.key, [frames - 3])
+assert one == bytes([(frames - 4) % 256]) * frame
 total = sum(len(block) for block in house.archive.open_file(house.principal, stored, archives.ANYTHING).blocks)
 assert total == stored.size_bytes > frames * frame
 # Not ru_maxrss: that one is inherited from the process that started this one.

@@ -176,7 +176,7 @@ def test_bulk_data_in_parts_and_ranges(client: httpx.Client, stored: Stored) -> 
     assert whole.content == ds.PixelData
     assert whole.headers["accept-ranges"] == "bytes"
     ((kind, data),) = parts_of(client.get(url, headers={"Accept": 'multipart/related; type="*/*"'}))
-    assert (kind, data) == ("application/octet-stream", ds.PixelData)
+    assert (kind, data) == (f"application/octet-stream;transfer-syntax={EXPLICIT}", ds.PixelData)
     size = len(ds.PixelData)
     for asked, first, stop in (("0-9", 0, 10), ("100-", 100, size), ("-7", size - 7, size), (f"5-{size * 2}", 5, size)):
         part = client.get(url, headers={"Range": f"bytes={asked}"})
@@ -184,7 +184,7 @@ def test_bulk_data_in_parts_and_ranges(client: httpx.Client, stored: Stored) -> 
         assert part.content == ds.PixelData[first:stop]
         assert part.headers["content-range"] == f"bytes {first}-{stop - 1}/{size}"
     assert client.get(url, headers={"Range": f"bytes={size}-"}).status_code == 416
-    for ignored in ("bytes=5-2", "bytes=a-b", "bytes=0-1,5-6", "lines=0-1", "bytes=-"):
+    for ignored in ("bytes=5-2", "bytes=a-b", "lines=0-1", "bytes=-"):
         assert client.get(url, headers={"Range": ignored}).status_code == 200
     assert client.get(url, headers={"Range": "bytes=0-9", "If-Range": '"old"'}).status_code == 200
     assert client.get(url, headers={"Range": "bytes=0-9", "If-Range": whole.headers["etag"]}).status_code == 206
@@ -263,6 +263,7 @@ def test_what_cannot_be_made_is_refused_and_named(client: httpx.Client, stored: 
         (path_of(ds), "image/jpeg"),
         (path_of(ds), f"application/dicom; transfer-syntax={IMPLICIT}"),
         (path_of(ds) + "/metadata", "application/dicom+xml"),
+        (path_of(ds) + "/metadata", "multipart/related; type=image/jpeg"),
         (path_of(ds) + "/frames/1", "text/plain"),
         (path_of(ds) + "/rendered", "video/mp4"),
     ):

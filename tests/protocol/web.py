@@ -35,8 +35,10 @@ def parts_of(response: httpx.Response) -> list[tuple[str, bytes]]:
     found = []
     for part in parts:
         head, _, data = part.partition(b"\r\n\r\n")
+        # OHIF looks for these very letters, at the very start.
         assert head.startswith(b"\r\nContent-Type: ")
-        found.append((head[len("\r\nContent-Type: ") :].decode(), data))
+        kind, _, _ = head[len("\r\nContent-Type: ") :].partition(b"\r\n")
+        found.append((kind.decode(), data))
     return found
 
 

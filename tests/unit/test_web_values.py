@@ -7,22 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomweb.caching import cut
 from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_numbers
 from dicomweb.rendered import parse_quality, parse_viewport, parse_window
 from dicomweb.threads import Threads
-
-
-@given(st.lists(st.binary(max_size=9)), st.integers(0, 60), st.integers(0, 60))
-def test_cut_is_a_slice(blocks: list[bytes], start: int, stop: int) -> None:
-    assert b"".join(cut(blocks, start, max(start, stop))) == b"".join(blocks)[start : max(start, stop)]
-
-
-def test_cut_reads_no_further_than_it_must() -> None:
-    blocks = iter([b"abc", b"def", b"ghi"])
-    assert b"".join(cut(blocks, 1, 5)) == b"bcde"
-    assert list(blocks) == [b"ghi"]
 
 
 @given(st.lists(st.integers(1, 10**8), min_size=1))

@@ -1,0 +1,67 @@
+"""WADO-RS: metadata (PS3.18 10.4.1.1.2). It was made at ingest and is joined here, or written as XML.
+
+The entity tag is made of the digests of the instances, so that a client which has it already costs no decompression.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import orjson
+
+from dicomweb import native_xml
+from dicomweb.accept import METADATA
+from dicomweb.caching import entity_tag, growing_headers, not_modified
+from dicomweb.edge import Call
+from dicomweb.messages import Part, multipart_reply
+from dicomweb.replies import Reply, StreamReply, open_reply
+from index.records import Document
+from storage import metadata
+
+_XML: Final = "application/dicom+xml"
+
+
+def _metadata(call: Call, uids: tuple[str, ...], media_type: str) -> Reply | StreamReply:
+    documents = call.archive.documents(call.principal, *uids)
+    root = call.web.settings.web.public_url
+    tag = entity_tag(documents, metadata.FORM, media_type, root)
+    caching = growing_headers(tag)
+    if unchanged := not_modified(call, tag, caching):
+        return unchanged
+    if media_type == _XML:
+        return multipart_reply(call, _XML, partial(_parts, documents, root), caching)
+    bodies = [document.body for document in documents]
+    headers = ((b"content-type", media_type.encode()), *caching)
+    length = None if root else metadata.array_length(bodies)
+    return open_reply(200, headers, metadata.array_blocks(bodies, root), call.web.readers, length)
+
+
+def _parts(documents: Sequence[Document], root: str) -> Iterator[Part]:
+    for document in documents:
+        yield Part(_XML, partial(_written, document, root), None)
+
+
+def _written(document: Document, root: str) -> Iterator[bytes]:
+    text = metadata.with_absolute_uris(metadata.decompress(document.body), root)
+    yield native_xml.write(orjson.loads(text))
+
+
+async def _retrieve(call: Call, *names: str) -> Reply | StreamReply:
+    call.require_utf8()
+    choice = call.choices(METADATA)[0]
+    return await call.run(_metadata, call, tuple(call.uid(name) for name in names), choice.media_type)
+
+
+async def retrieve_study_metadata(call: Call) -> Reply | StreamReply:
+    """The data sets of a study without bulk data."""
+    return await _retrieve(call, "study")
+
+
+async def retrieve_series_metadata(call: Call) -> Reply | StreamReply:
+    """The data sets of a series without bulk data."""
+    return await _retrieve(call, "study", "series")
+
+
+async def retrieve_instance_metadata(call: Call) -> Reply | StreamReply:
+    """The data set of an instance without bulk data."""
+    return await _retrieve(call, "study", "series", "instance")
