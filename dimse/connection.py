@@ -87,6 +87,10 @@ class Connection:
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
 
+    def fileno(self) -> int:
+        """The descriptor of the socket, to wait for."""
+        return self._sock.fileno()
+
     @property
     def buffered(self) -> int:
         """Bytes that were received and not yet taken."""
@@ -241,3 +245,12 @@ class Connection:
         writable.register(self._sock, select.POLLOUT)
         if not writable.poll(patience_seconds * 1000):
             raise TimedOut("the peer does not read what we send")
+
+
+def wait_any(connections: Sequence[Connection], seconds: float) -> None:
+    """Wait until one of several connections has something to receive. Raises TimedOut."""
+    readable = select.poll()
+    for connection in connections:
+        readable.register(connection, select.POLLIN)
+    if not readable.poll(seconds * 1000):
+        raise TimedOut(f"silent for {seconds:g} s")

@@ -7,7 +7,8 @@ from dimse.commands import Field, encode, response
 from dimse.connection import UpperLayerError
 from dimse.contexts import MODELS, VERIFICATION
 from dimse.find import handle_find
-from dimse.move import handle_get, handle_move
+from dimse.get import handle_get
+from dimse.move import handle_move
 from dimse.session import Session
 from dimse.status import SUCCESS, UNABLE_TO_PROCESS, UNRECOGNISED_OPERATION
 from dimse.store import handle_store

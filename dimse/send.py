@@ -14,6 +14,7 @@ from config.settings import Dimse, Limits, Peer
 from dimse import commands, negotiation, tls
 from dimse.commands import Command, Field
 from dimse.connection import Buffer, BufferPool, Connection, ConnectionLost, UpperLayerError
+from dimse.contexts import SEND_AS
 from dimse.upper_layer import Association, Context, ProtocolViolation, Timeouts
 from index.errors import CannotUnderstand
 from storage.part10 import FileMeta, MetaReader, scan
@@ -23,9 +24,6 @@ logger = logging.getLogger(__name__)
 
 FALLBACK: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 """Proposed beside the stored syntaxes: every peer takes the last one (PS3.5 10.1)."""
-
-MOST_PAIRS: Final = 64
-"""Different pairs of SOP class and stored syntax on one association: with a fallback for each class, 128 contexts."""
 
 _HEAD_BYTES: Final = 1024**2
 _BLOCK_BYTES: Final = 1024**2
@@ -63,6 +61,7 @@ class Outgoing:
         transfer_syntax_uid: str,
         blocks: Iterable[Buffer],
         originator: Originator | None = None,
+        priority: int = 0,
     ) -> None:
         """Send one object; the response is still to be received."""
         context = self._contexts[sop_class_uid][transfer_syntax_uid]
@@ -71,7 +70,7 @@ class Outgoing:
             commands.AFFECTED_SOP_CLASS: sop_class_uid,
             commands.COMMAND_FIELD: Field.C_STORE,
             commands.MESSAGE_ID: self._message_id,
-            commands.PRIORITY: 0,
+            commands.PRIORITY: priority,
             commands.DATA_SET_TYPE: commands.HAS_DATA_SET,
             commands.AFFECTED_SOP_INSTANCE: sop_instance_uid,
         }
@@ -84,23 +83,37 @@ class Outgoing:
         """True for the response to what `store` sent last."""
         return command.field == Field.C_STORE_RSP and command.responded_to == self._message_id
 
-    def response(self) -> Command:
-        """Wait for the response. For associations on which nothing else can arrive."""
-        message = self.association.receive()
+    def response(self, seconds: float | None = None) -> Command:
+        """Wait for the response. For associations on which nothing else can arrive.
+
+        `seconds`: how long it may take to begin, if not as long as the association may be silent.
+        """
+        message = self.association.receive(seconds)
         if message is None or not self.is_response(message.command):
             raise ProtocolViolation("not the response to our C-STORE")
         return message.command
 
 
-def proposals(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, Sequence[str]]]:
-    """Contexts for pairs of SOP class and stored syntax: one for each, and one with the fallbacks for each class."""
+def proposals(pairs: Iterable[tuple[str, str]], send_as: Sequence[str] = ()) -> list[tuple[str, Sequence[str]]]:
+    """Contexts for pairs of SOP class and stored syntax: one for each, and for each class one with the fallbacks.
+
+    What the AE table prefers (`send_as`) gets contexts of its own: an acceptor chooses one syntax of each.
+    """
     stored = dict.fromkeys(pairs)
     contexts: list[tuple[str, Sequence[str]]] = [(sop_class, (syntax,)) for sop_class, syntax in stored]
     for sop_class in dict.fromkeys(sop_class for sop_class, _ in stored):
+        for word in send_as:
+            preferred = [uid for uid in SEND_AS[word] if uid not in FALLBACK and (sop_class, uid) not in stored]
+            contexts += [(sop_class, (uid,)) for uid in preferred]
         others = tuple(syntax for syntax in FALLBACK if (sop_class, syntax) not in stored)
         if others:
             contexts.append((sop_class, others))
     return contexts
+
+
+def most_pairs(send_as: Sequence[str]) -> int:
+    """Different pairs of SOP class and stored syntax for whose `proposals` one association surely has contexts."""
+    return negotiation.MOST_CONTEXTS // (2 + len(send_as))
 
 
 def connect(peer: Peer, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str, settings: Dimse) -> Association:
@@ -126,7 +139,7 @@ def connect(peer: Peer, contexts: Sequence[tuple[str, Sequence[str]]], *, callin
             agreed.contexts,
             our_pdu_bytes=settings.maximum_pdu_bytes,
             peer_pdu_bytes=agreed.peer_pdu_bytes,
-            timeouts=Timeouts(settings.pdu_timeout_seconds, settings.idle_timeout_seconds),
+            timeouts=Timeouts(settings.pdu_timeout_seconds, settings.response_timeout_seconds),
         )
     except (OSError, ssl.SSLError) as exc:
         sock.close()

@@ -4,17 +4,21 @@ One thread owns an association and blocks in it. What arrives is handed on as me
 receive buffer: a PDV is valid until the next one is asked for, and nobody may keep it. What is sent goes
 out as lists of PDV headers and views of the caller's data, without being joined.
 
+One operation at a time is what we negotiate. A peer that sends more requests meanwhile gets them answered one
+after the other: short ones are set aside, a C-STORE waits on the wire with all that stands behind it.
+
 Whatever bytes arrive, only `UpperLayerError` comes out. Whoever catches it calls `abort`, which tells the
 peer why (PS3.8 table 9-26) unless it was the peer who ended the association.
 """
 
 import struct
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dimse.commands import Command, Field, MalformedCommand, decode
-from dimse.connection import Buffer, Connection, UpperLayerError
+from dimse.connection import Buffer, Connection, UpperLayerError, wait_any
 
 P_DATA = 0x04
 RELEASE_RQ = 0x05
@@ -26,6 +30,9 @@ UNEXPECTED_PDU = 2
 INVALID_PARAMETER = 6
 
 LARGEST_COMMAND_BYTES = 65536
+LARGEST_IDENTIFIER_BYTES = 1024**2
+MOST_SET_ASIDE = 16
+"""Requests that are taken in while another one is worked on."""
 LARGEST_SENT_PDU_BYTES = 131072
 """We send no longer P-DATA than this, even to a peer that takes any length."""
 
@@ -34,6 +41,9 @@ _PDV_HEAD = struct.Struct(">IBB")
 _P_DATA_HEAD = struct.Struct(">BxIIBB")
 _RELEASE_RQ_PDU = _PDU_HEAD.pack(RELEASE_RQ, 4) + bytes(4)
 _RELEASE_RP_PDU = _PDU_HEAD.pack(RELEASE_RP, 4) + bytes(4)
+
+RESPONSE = 0x8000
+"""Bit of Command Field that makes it a response."""
 
 _IS_COMMAND = 1
 _IS_LAST = 2
@@ -107,11 +117,27 @@ class Association:
         self._timeouts = timeouts
         self._rest_of_pdu = 0
         self._over = False
+        self._aside: deque[tuple[Message, bytes | None]] = deque()
+        self._kept: bytes | None = None
+        """The data set of the present message, when it was set aside."""
+        self._cancelled: set[int] = set()
+        """Requests set aside that were cancelled meanwhile."""
 
-    def receive(self) -> Message | None:
-        """The next command; None when the peer released the association (which is answered)."""
+    def receive(self, seconds: float | None = None) -> Message | None:
+        """The next command; None when the peer released the association (which is answered).
+
+        `seconds`: how long the peer may be silent, if not as long as `Timeouts` says.
+        """
+        if self._aside:
+            message, self._kept = self._aside.popleft()
+            return message
+        self._kept = None
+        return self._receive(self._timeouts.idle if seconds is None else seconds)
+
+    def _receive(self, seconds: float) -> Message | None:
+        """The next command from the wire."""
         if not self._rest_of_pdu:
-            self._connection.wait_idle(self._timeouts.idle)
+            self._connection.wait_idle(seconds)
             if self._next_pdu() == RELEASE_RQ:
                 self._over = True
                 self._connection.send([_RELEASE_RP_PDU], self._timeouts.pdu)
@@ -129,6 +155,10 @@ class Association:
 
     def data(self, context: Context) -> Iterator[memoryview]:
         """The fragments of the data set that follows a command; each view is valid until the next one is taken."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            yield memoryview(kept)
+            return
         last = 0
         while not last:
             context_id, flags, view = self._next_pdv()
@@ -142,7 +172,7 @@ class Association:
         for _ in self.data(context):
             pass
 
-    def short_data(self, context: Context, limit_bytes: int) -> bytes:
+    def short_data(self, context: Context, limit_bytes: int = LARGEST_IDENTIFIER_BYTES) -> bytes:
         """A whole data set that is known to be short, an identifier."""
         whole = bytearray()
         for view in self.data(context):
@@ -152,18 +182,61 @@ class Association:
         return bytes(whole)
 
     def cancelled(self, message_id: int) -> bool:
-        """True when the peer has sent C-CANCEL for this request. Never waits for it."""
-        while self.has_input():
-            message = self.receive()
-            if message is None or message.command.field != Field.C_CANCEL:
-                raise ProtocolViolation("a request or release before the last response", UNEXPECTED_PDU)
-            if message.command.responded_to == message_id:
-                return True
-        return False
+        """True when the peer has sent C-CANCEL for the request that is worked on. Never waits for it."""
+        while message_id not in self._cancelled and not self._is_full() and self.has_input():
+            if self._beside(message_id) is not None:
+                raise ProtocolViolation("a response to no request", UNEXPECTED_PDU)
+        if message_id not in self._cancelled:
+            return False
+        self._cancelled.remove(message_id)
+        return True
+
+    def response_or_cancel(self, message_id: int) -> Message | None:
+        """Wait for the next response while a request is worked on; None: that request was cancelled first."""
+        while True:
+            if self._is_full():
+                raise ProtocolViolation("too many requests before the last response", UNEXPECTED_PDU)
+            response = self._beside(message_id)
+            if response is not None:
+                return response
+            if message_id in self._cancelled:
+                self._cancelled.remove(message_id)
+                return None
+
+    def _beside(self, message_id: int) -> Message | None:
+        """Receive what comes beside the request that is worked on: a response is returned, the rest is noted."""
+        message = self._receive(self._timeouts.idle)
+        if message is None:
+            raise ProtocolViolation("release before the last response", UNEXPECTED_PDU)
+        command = message.command
+        if command.field & RESPONSE:
+            return message
+        if command.field == Field.C_CANCEL:
+            known = {message_id, *(waiting.command.message_id for waiting, _ in self._aside)}
+            # One that comes too late, or names no request, has nothing to cancel.
+            self._cancelled |= known & {command.responded_to}
+            return None
+        is_short = command.has_dataset and command.field != Field.C_STORE
+        self._kept = None
+        self._aside.append((message, self.short_data(message.context) if is_short else None))
+        return None
+
+    def _is_full(self) -> bool:
+        """True when nothing more can be taken from the wire before the requests set aside are worked on."""
+        if not self._aside:
+            return False
+        last = self._aside[-1][0].command
+        return len(self._aside) >= MOST_SET_ASIDE or (last.field == Field.C_STORE and last.has_dataset)
 
     def has_input(self) -> bool:
         """True when the peer has sent something, a C-CANCEL for instance. Never waits."""
         return bool(self._rest_of_pdu) or self._connection.readable()
+
+    def wait_beside(self, other: "Association", seconds: float) -> None:
+        """Wait until this peer, who has a request worked on, or another one has sent something. Raises TimedOut."""
+        if not (other.has_input() or (not self._is_full() and self.has_input())):
+            watched = [other._connection] if self._is_full() else [other._connection, self._connection]
+            wait_any(watched, seconds)
 
     def send(self, context: Context, command: bytes, blocks: Iterable[Buffer] | None = None) -> None:
         """Send a command and, unless `blocks` is None, its data set."""
@@ -189,15 +262,32 @@ class Association:
         self._connection.send(parts, self._timeouts.pdu)
 
     def release(self) -> None:
-        """End the association in good order (as its requestor) and close."""
+        """End the association in good order (as its requestor) and close.
+
+        What the peer still sends is passed over. Its own A-RELEASE-RQ, when both collide, is answered first
+        (PS3.8 9.2.3: Sta9 and Sta11 of a requestor).
+        """
         self._over = True
+        deadline = time.monotonic() + self._timeouts.pdu
         try:
             self._connection.send([_RELEASE_RQ_PDU], self._timeouts.pdu)
-            deadline = time.monotonic() + self._timeouts.pdu
-            self._connection.fill(6, deadline)
+            while (pdu_type := self._skip_pdu(deadline)) not in (RELEASE_RP, ABORT):
+                if pdu_type == RELEASE_RQ:
+                    self._connection.send([_RELEASE_RP_PDU], self._timeouts.pdu)
         except UpperLayerError:
             pass
         self._connection.close()
+
+    def _skip_pdu(self, deadline: float) -> int:
+        """Receive a PDU that nobody will read; its type."""
+        self._connection.fill(self._rest_of_pdu, deadline)
+        self._connection.take(self._rest_of_pdu)
+        self._connection.fill(6, deadline)
+        pdu_type, length = _PDU_HEAD.unpack(self._connection.take(6))
+        if length > self._our_pdu_bytes:
+            raise ProtocolViolation(f"PDU type {pdu_type:#04x} of {length} bytes")
+        self._rest_of_pdu = length
+        return int(pdu_type)
 
     def close(self) -> None:
         """Close after the peer has released the association."""

@@ -192,10 +192,8 @@ def _decoded(data: bytes, codec: str) -> str:
 
 def _pairs(data: bytes, escape: bytes, upper: str) -> str:
     """Text while G0 holds a set of two bytes a character."""
-    parts = _PAIRS.split(data)
-    parts[::2] = [_decoded(part, upper) for part in parts[::2]]  # type: ignore[call-overload]
-    parts[1::2] = [_kanji(part, escape) for part in parts[1::2]]  # type: ignore[call-overload]
-    return "".join(parts)  # type: ignore[arg-type]
+    parts = enumerate(_PAIRS.split(data))
+    return "".join([_kanji(part, escape) if number % 2 else _decoded(part, upper) for number, part in parts])
 
 
 def _kanji(pairs: bytes, escape: bytes) -> str:
