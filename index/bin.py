@@ -16,14 +16,14 @@ import orjson
 import zstandard
 from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 
-from index.admission import Admission, change
+from index.admission import Admission, change, change_of
 from index.database import Database, Transaction
-from index.entries import first_text
+from index.entries import Newcomer, first_text
 from index.errors import NotFound
 from index.records import InstanceKey, Level, Origin
 from index.removal import Removal
 from index.selection import FROM
-from index.tables import documents, instances, removals, removed, series, set_aside, studies
+from index.tables import documents, instances, rejected, removals, removed, series, set_aside, studies
 
 DELETED = "deleted"
 """The reason of a deletion; that of a rejection is the title of its note."""
@@ -114,6 +114,9 @@ class Bin:
         self._take_hidden = {depth: prepare(_take_hidden(depth)) for depth in (1, 2)}
         self._entries = {of_study: prepare(_entries(of_study=of_study)) for of_study in (False, True)}
         self._entry = prepare(_entries(of_study=False, alone=True))
+        self._add_reference = prepare(database.insert(rejected).on_conflict_do_nothing())
+        kept = {name: bindparam(name, type_=removed.c[name].type) for name in _ROW}
+        self._keep = prepare(removed.insert().values(kept))
         names = ("id", "role", *UIDS, *KEPT)
         self._rows = prepare(
             select(*(removed.c[name] for name in names))
@@ -167,6 +170,26 @@ class Bin:
         tx.run(self._delete_aside, {"tenant": tenant_id, "uids": uids})
         self._removal.remove(tx, tenant_id, rows)
 
+    def refer(self, tx: Transaction, tenant_id: int, number: int, uids: Sequence[str]) -> None:
+        """Instances that a note names, whether they have arrived or not."""
+        base = {"tenant_id": tenant_id, "removal_fk": number}
+        tx.run_many(self._add_reference, [base | {"sop_instance_uid": uid} for uid in uids])
+
+    def keep(self, tx: Transaction, one: Newcomer, number: int, role: Role = Role.INSTANCE) -> None:
+        """Take an instance in, but into the bin."""
+        record = one.entry.record
+        row = {
+            **{name: one.entry.instance[name] for name in KEPT if name in one.entry.instance},
+            **dict(zip(UIDS, uids_of(record.key), strict=True)),
+            "tenant_id": one.tenant_id,
+            "removal_fk": number,
+            "role": int(role),
+            "version": one.version,
+            "body": record.metadata,
+        }
+        tx.run(self._keep, row)
+        self._admission.record_changes(tx, [change_of(one)])
+
     def record_changes(
         self, tx: Transaction, tenant_id: int, what: tuple[str, Sequence[Live]], origin: Origin, at_ms: int
     ) -> None:
@@ -190,6 +213,11 @@ class Bin:
         """Objects of a removal, a page at a time."""
         params = {"removal": number, "after": after, "limit": limit}
         return [_bin_row(row) for row in self._database.rows(self._rows, params)]
+
+
+def uids_of(key: InstanceKey) -> tuple[str, str, str]:
+    """The three UIDs, in the order of `UIDS`."""
+    return key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
 
 
 def _live_rows(database: Database) -> Any:

@@ -84,7 +84,7 @@ class Catalog:
         self._versions = Versions(database, self._admission, removal)
         self.removals = Removals(database, self._admission, removal, self._versions, rules)
         self.purge = Purge(database, self._admission)
-        self._notes = Notes(database, self._admission, self.removals.bin, rules)
+        self._notes = Notes(database, self.removals.bin, rules)
         self._arrivals: GroupCommit[_Arrival, Added] = GroupCommit(self._apply)
         self._known_alone = database.prepare(statements.known(database, alone=True))
         self._known_many = database.prepare(statements.known(database, alone=False))

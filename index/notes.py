@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from index.admission import Admission, change_of
-from index.bin import KEPT, UIDS, Bin, Live, Role
+from index.bin import UIDS, Bin, Live, Role, uids_of
 from index.database import Database, Transaction
 from index.entries import Newcomer
 from index.reasons import Code, Reason
@@ -27,14 +26,12 @@ _KNOWN = Reason(Code.DUPLICATE_INSTANCE, "SOP Instance UID is known with other c
 class Notes:
     """The statements, compiled once for a database."""
 
-    def __init__(self, database: Database, admission: Admission, bin_: Bin, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, database: Database, bin_: Bin, rules: Mapping[str, Rule]) -> None:
         """`rules` by title. Compiles; touches no connection."""
         prepare = database.prepare
         self._list = database.list_value
-        self._admission = admission
         self._bin = bin_
         self._rules = rules
-        self._add_reference = prepare(database.insert(rejected).on_conflict_do_nothing())
         self._find_live = prepare(
             select(instances.c.id, *_uid_columns(), instances.c.version)
             .select_from(FROM[Level.IMAGE])
@@ -57,9 +54,10 @@ class Notes:
         self._revise = prepare(
             update(removals).where(removals.c.id == bindparam("row")).values(revision=removals.c.revision + 1)
         )
-        names = ("tenant_id", "removal_fk", "role", *UIDS, *KEPT, "body")
-        self._add_hidden = prepare(
-            removed.insert().values({name: bindparam(name, type_=removed.c[name].type) for name in names})
+        self._find_note = prepare(
+            select(removals.c.id).where(
+                removals.c.tenant_id == bindparam("tenant"), removals.c.note_uid == bindparam("uid")
+            )
         )
 
     def rule_of(self, one: Newcomer) -> Rule | None:
@@ -77,22 +75,33 @@ class Notes:
         return None
 
     def apply(self, tx: Transaction, one: Newcomer, rule: Rule) -> Added:
-        """Hide what a note names; the note itself was admitted just now, and goes as well unless it is shown."""
-        record = one.entry.record
-        uids = [uid for uid in references(record.dataset) if uid != record.key.sop_instance_uid]
-        number = self._bin.open(tx, _head(one, rule), one.origin)
-        where = (one.tenant_id, number)
-        base = {"tenant_id": one.tenant_id, "removal_fk": number}
-        tx.run_many(self._add_reference, [base | {"sop_instance_uid": uid} for uid in uids])
+        """Hide what a note names; the note itself was admitted just now, and goes as well unless it is shown.
+
+        A note that had its effect before, and went and came again, has no new one: it may have been revoked.
+        """
+        uid = one.entry.record.key.sop_instance_uid
+        known = tx.rows(self._find_note, {"tenant": one.tenant_id, "uid": uid})
+        added = STORED
+        if known:
+            number = known[0][0]
+        else:
+            number = self._bin.open(tx, _head(one, rule), one.origin)
+            added = self._reject(tx, one, number)
+        if not rule.show_note:
+            itself = {"tenant": one.tenant_id, "uids": self._list([uid])}
+            notes = [Live(*row) for row in tx.rows(self._find_live, itself)]
+            self._bin.put(tx, (one.tenant_id, number), notes, Role.NOTE)
+        return added
+
+    def _reject(self, tx: Transaction, one: Newcomer, number: int) -> Added:
+        uids = [uid for uid in references(one.entry.record.dataset) if uid != one.entry.record.key.sop_instance_uid]
+        self._bin.refer(tx, one.tenant_id, number, uids)
         asked = {"tenant": one.tenant_id, "uids": self._list(uids)}
         going = [Live(*row) for row in tx.rows(self._find_live, asked)]
-        held = {row[0] for row in tx.rows(self._find_held, asked)} | {live.sop_instance_uid for live in going}
-        self._bin.put(tx, where, going)
+        known = {row[0] for row in tx.rows(self._find_held, asked)} | {live.sop_instance_uid for live in going}
+        self._bin.put(tx, (one.tenant_id, number), going)
         self._bin.record_changes(tx, one.tenant_id, ("rejected", going), one.origin, one.at_ms)
-        if not rule.show_note:
-            itself = {"tenant": one.tenant_id, "uids": self._list([record.key.sop_instance_uid])}
-            self._bin.put(tx, where, [Live(*row) for row in tx.rows(self._find_live, itself)], Role.NOTE)
-        missing = len(set(uids) - held)
+        missing = len(set(uids) - known)
         detail = f"{missing} of {len(uids)} rejected instances have not arrived"
         reasons = (Reason(Code.REFERENCES_UNKNOWN, detail),) if missing else ()
         return Added(StoreStatus.STORED, reasons, rejected=len(going))
@@ -116,23 +125,8 @@ class Notes:
             return None
         if any((sha256, syntax) == (record.sha256, record.transfer_syntax_uid) for sha256, syntax, _, _ in held):
             return Added(StoreStatus.DUPLICATE, (), record.blob_key)
-        self.hide(tx, one._replace(action="rejected", version=len(held) + 1), notes[0][0])
+        self._bin.keep(tx, one._replace(action="rejected", version=len(held) + 1), notes[0][0])
         return STORED
-
-    def hide(self, tx: Transaction, one: Newcomer, number: int) -> None:
-        """Take an instance in, but into the bin."""
-        record = one.entry.record
-        row = {
-            **{name: one.entry.instance[name] for name in KEPT if name in one.entry.instance},
-            **dict(zip(UIDS, _uids_of(one), strict=True)),
-            "tenant_id": one.tenant_id,
-            "removal_fk": number,
-            "role": int(Role.INSTANCE),
-            "version": one.version,
-            "body": record.metadata,
-        }
-        tx.run(self._add_hidden, row)
-        self._admission.record_changes(tx, [change_of(one)])
 
     def _held(self, tx: Transaction, one: Newcomer) -> list[tuple[bytes, str, str, Role]]:
         asked = {"tenant": one.tenant_id, "uids": self._list([one.entry.record.key.sop_instance_uid])}
@@ -148,14 +142,9 @@ def _uid_columns() -> tuple[Any, ...]:
     return studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid
 
 
-def _uids_of(one: Newcomer) -> tuple[str, str, str]:
-    key = one.entry.record.key
-    return key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
-
-
 def _head(one: Newcomer, rule: Rule) -> dict[str, Any]:
     return {
-        **dict(zip(UIDS, _uids_of(one), strict=True)),
+        **dict(zip(UIDS, uids_of(one.entry.record.key), strict=True)),
         "tenant_id": one.tenant_id,
         "reason": rule.code,
         "note_uid": one.entry.record.key.sop_instance_uid,

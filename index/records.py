@@ -101,6 +101,8 @@ class StoreOutcome:
     key: InstanceKey | None
     sop_class_uid: str = ""
     reasons: tuple[Reason, ...] = ()
+    rejected: int = 0
+    """How many instances it has hidden, when it is a rejection note."""
 
     @property
     def stored(self) -> bool:

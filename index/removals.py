@@ -10,9 +10,10 @@ from sqlalchemy import bindparam, select, update
 from index.access import Scope
 from index.admission import Admission
 from index.bin import DELETED, KEPT, UIDS, Bin, BinEntry, BinRow, Role
-from index.database import Database
+from index.database import Database, Transaction
+from index.entries import Newcomer, describe
 from index.errors import NotFound
-from index.records import InstanceKey, Origin
+from index.records import InstanceKey, InstanceRecord, Origin
 from index.rejection import Rule
 from index.removal import Removal
 from index.restoration import Restoration, Restored, Wish
@@ -65,6 +66,8 @@ class Removals:
             .where(removals.c.id == bindparam("removal"))
             .values(recorded=bindparam("revision_written"), record_key=bindparam("key"))
         )
+        self._admission = admission
+        self._find = prepare(select(removals.c.id).where(removals.c.uid == bindparam("uid")))
         self._references = prepare(
             select(rejected.c.sop_instance_uid).where(rejected.c.removal_fk == bindparam("removal"))
         )
@@ -149,9 +152,9 @@ class Removals:
         rows = self._database.rows(self._stale, {})
         return [Unrecorded(*row[:4], dict(zip(_SAID, row[4:], strict=True))) for row in rows]
 
-    def objects_of(self, number: int) -> list[str]:
-        """Keys of the objects that a removal has taken."""
-        return [row.blob_key for row in self._all_rows(number)]
+    def objects_of(self, number: int) -> list[tuple[str, int]]:
+        """Keys and roles of the objects that a removal has taken."""
+        return [(row.blob_key, int(row.role)) for row in self._all_rows(number)]
 
     def references_of(self, number: int) -> list[str]:
         """SOP Instance UIDs that a note in force names."""
@@ -161,6 +164,35 @@ class Removals:
         """The record is written."""
         params = {"removal": one.number, "revision_written": one.revision, "key": key}
         self._database.transact(lambda tx: tx.run(self._note_recorded, params))
+
+    # For a rebuild of the index
+
+    def adopt(self, tenant: str, said: Mapping[str, Any], record_key: str, references: Sequence[str]) -> int:
+        """Make a removal known again from its record. Returns its number, also when it is known already."""
+        return self._database.transact(lambda tx: self._adopt(tx, tenant, said, record_key, references))
+
+    def _adopt(
+        self, tx: Transaction, tenant: str, said: Mapping[str, Any], record_key: str, references: Sequence[str]
+    ) -> int:
+        known = tx.rows(self._find, {"uid": said["uid"]})
+        if known:
+            return int(known[0][0])
+        tenant_id = self._admission.tenant_id(tx, tenant)
+        head = {name: said[name] for name in _SAID if name in said} | {"record_key": record_key, "recorded": 1}
+        origin = Origin(said["via"], said["peer"], said["principal"])
+        number = self.bin.open(tx, head | {"tenant_id": tenant_id}, origin)
+        self.bin.refer(tx, tenant_id, number, references)
+        return number
+
+    def keep(self, tenant: str, record: InstanceRecord, origin: Origin, where: tuple[int, int]) -> None:
+        """Take an object into the bin; `where` is the removal and the role (`index.bin.Role`)."""
+        number, role = where
+
+        def work(tx: Transaction) -> None:
+            one = Newcomer(self._admission.tenant_id(tx, tenant), describe(tenant, record), origin, _now_ms())
+            self.bin.keep(tx, one._replace(action="kept removed"), number, Role(role))
+
+        self._database.transact(work)
 
     def _tenant(self, scope: Scope, study: str) -> int:
         tenant = self._selection.tenant_id(scope.tenant)

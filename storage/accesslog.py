@@ -44,6 +44,8 @@ class AccessLog:
             detail = f"{origin.via} {origin.peer} refused {codes}"
             self._write(_TRANSFERRED, principal, study_instance_uid=study, detail=detail, outcome="serious")
             return
+        if outcome.rejected:
+            self.removed(principal, study, outcome.rejected, f"{origin.via} {origin.peer} rejected")
         status = outcome.status.value
         seen = ("received", principal.tenant, principal.kind, principal.name, study, origin.via, origin.peer, status)
         if self._is_new(seen):
@@ -54,6 +56,11 @@ class AccessLog:
         """A version that had been set aside is current again."""
         self._write("DICOM Instances Accessed", principal, study_instance_uid=study, detail="restored a version")
 
+    def removed(self, principal: Principal, study: str, count: int, detail: str) -> None:
+        """Instances were deleted, rejected, purged, or came back: each time one event."""
+        event = "DICOM Study Deleted" if detail.startswith(("deleted", "purge")) else "DICOM Instances Accessed"
+        self._write(event, principal, study_instance_uid=study, detail=detail, count=count)
+
     def _write(
         self,
         event: str,
@@ -62,6 +69,7 @@ class AccessLog:
         study_instance_uid: str = "",
         detail: str = "",
         outcome: Literal["success", "serious"] = "success",
+        count: int = 1,
     ) -> None:
         self._audit(
             AuditEvent(
@@ -71,6 +79,7 @@ class AccessLog:
                 outcome,
                 principal.address,
                 study_instance_uid=study_instance_uid,
+                count=count,
                 detail=detail,
             )
         )

@@ -23,6 +23,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 _SYNC_FILE_RANGE_WAIT = 1 | 2 | 4
 _OPEN_FILES = 256
 _FREE_SPACE_SECONDS = 1.0
+_SUFFIXES = (".dcm", ".json")
+"""Of objects: whatever else lies in the folder is not ours."""
 _CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -95,7 +97,7 @@ class FolderStore:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield from self.walk(f"{prefix}{entry.name}/")
-            elif entry.name.endswith(".dcm"):
+            elif entry.name.endswith(_SUFFIXES):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:

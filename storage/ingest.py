@@ -192,7 +192,7 @@ class ObjectIntake:
         if added.status is StoreStatus.REFUSED:
             return self._refusal(added.reasons[0], record.key)
         for_sender = (reason for reason in (*warnings, *added.reasons) if reason.code is not Code.REMARK)
-        return StoreOutcome(added.status, record.key, record.sop_class_uid, tuple(for_sender))
+        return StoreOutcome(added.status, record.key, record.sop_class_uid, tuple(for_sender), added.rejected)
 
     def _remove(self, blob_key: str) -> None:
         """Remove an object that is not needed, unless a rebuild of the index has found and named it meanwhile."""

@@ -9,7 +9,7 @@ from typing import Literal
 from config.settings import DuplicatePolicy
 from index.errors import CannotUnderstand, PacsError
 from index.records import InstanceRecord, Origin, StoredInstance, StoreStatus
-from storage import metadata, part10
+from storage import metadata, part10, removal_records
 from storage.blobs import BlobStore, StoredBlob
 from storage.deletion import batches
 from storage.ingest import Desk
@@ -51,11 +51,12 @@ def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] =
     server: what is just being taken in is indexed once, by whoever comes first.
     """
     added = 0
-    for batch in batches(desk.blobs.walk(prefix)):
+    kept = _adopt_removals(desk, report)
+    for batch in batches(blob for blob in desk.blobs.walk(prefix) if not removal_records.is_record(blob.key)):
         unknown = desk.catalog.unknown_blobs([blob.key for blob in batch])
         for blob in batch:
             if blob.key in unknown:
-                finding = _recover(desk, blob)
+                finding = _recover(desk, blob, kept.get(blob.key))
                 if finding is None:
                     added += 1
                 else:
@@ -64,12 +65,28 @@ def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] =
     return added
 
 
-def _recover(desk: Desk, blob: StoredBlob) -> Finding | None:
-    """Index one object as it lies in the store, or say why that cannot be done."""
+def _adopt_removals(desk: Desk, report: Callable[[Finding], None]) -> dict[str, tuple[int, int]]:
+    """Make deletions and rejections known first. Returns the objects of each, with its number and their role."""
+    kept: dict[str, tuple[int, int]] = {}
+    for record in removal_records.read_all(desk.blobs):
+        if isinstance(record, removal_records.Record):
+            number = desk.catalog.removals.adopt(record.tenant, record.said, record.key, record.references)
+            kept.update({key: (number, role) for key, role in record.objects.items()})
+        else:
+            blob, problem = record
+            report(Finding(blob.key, "unreadable", problem))
+    return kept
+
+
+def _recover(desk: Desk, blob: StoredBlob, kept: tuple[int, int] | None) -> Finding | None:
+    """Index one object as it lies in the store, or say why that cannot be done; `kept`: as part of a removal."""
     # A second version of an instance was once accepted, so it must not be refused now.
     duplicates: DuplicatePolicy = "replace" if desk.rules.duplicates == "replace" else "keep-both"
     try:
         record = _record(desk, blob)
+        if kept is not None:
+            desk.catalog.removals.keep(tenant_of(blob.key), record, _RECOVERY, kept)
+            return None
         added = desk.catalog.add(tenant_of(blob.key), record, _RECOVERY, duplicates=duplicates)
     except PacsError as error:
         return Finding(blob.key, "unreadable", error.detail)
