@@ -218,7 +218,8 @@ def _full_range(patterns: Samples, chain: Chain) -> Window:
     present = np.bincount(patterns.reshape(-1), minlength=stored.size)[: stored.size] > 0
     if chain.padding is not None:
         image = present & ((stored < chain.padding[0]) | (stored > chain.padding[1]))
-        present = image if image.any() else present
+        # One value beside the padding, as in a segmentation, would be black on black.
+        present = image if np.count_nonzero(image) > 1 else present
     values = _modality_values(stored[present], chain)
     return _window_over(float(values.min()), float(values.max()))
 
