@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, case, func, or_, select, update
 
 from index.database import Conflicting, Database, Prepared, Transaction
+from index.declared_values import DeclaredValues, Owners, newest_generation
 from index.disagreements import Disagreements
 from index.entries import TERM_KINDS, Entry, Newcomer, list_member
 from index.records import Level, Origin
@@ -56,6 +57,7 @@ class Admission:
         prepare = database.prepare
         self._database = database
         self._disagreements = Disagreements(database)
+        self.values = DeclaredValues(database)
         self._find_tenant = prepare(select(tenants.c.id).where(tenants.c.name == bindparam("name")))
         self._add_tenant = self._insert(tenants, ("name",))
         self._find_patient = prepare(
@@ -85,7 +87,7 @@ class Admission:
         self._add_change = prepare(changes.insert().values({name: bindparam(name) for name in _columns(changes)}))
         numbers = select(func.coalesce(func.max(changes.c.number), 0))
         numbers = numbers.where(changes.c.tenant_id == bindparam("tenant_id"))
-        self._highest = prepare(select(numbers.scalar_subquery(), newest_rejection()))
+        self._highest = prepare(select(numbers.scalar_subquery(), newest_rejection(), newest_generation()))
         self._grow_modalities = self._grow(studies, "modalities_in_study")
         self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
         self._grow_series_classes = self._grow(series, "sop_classes")
@@ -152,6 +154,9 @@ class Admission:
         touches += self._counts(places, 1)
         for touch in sorted(touches, key=lambda one: one[:2]):
             tx.run(touch.statement, touch.params)
+        owners = (Owners(p.patient_fk, p.study_fk, p.series_fk, number) for p, number in zip(places, ids, strict=True))
+        said = zip(ordered, owners, strict=True)
+        self.values.write(tx, ((one.tenant_id, rows, one.entry.record.dataset) for one, rows in said))
         self.record_changes(tx, [change_of(one) for one in ordered], newest_rejection)
 
     def _places(self, tx: Transaction, newcomers: Sequence[Newcomer], touches: list[Touch]) -> list[Place]:
@@ -298,7 +303,8 @@ class Admission:
         tx.order_changes()
         highest = {}
         for tenant_id in sorted({one["tenant_id"] for one in changes}):
-            highest[tenant_id], newest = tx.rows(self._highest, {"tenant_id": tenant_id})[0]
+            highest[tenant_id], newest, generation = tx.rows(self._highest, {"tenant_id": tenant_id})[0]
+            self.values.expect(generation)
             if newest_rejection not in (None, newest):
                 raise Conflicting("A rejection note came in between")
         rows = []

@@ -86,6 +86,7 @@ class Removal:
         if ended:
             uids += self._remove_studies(tx, sorted(touched))
             tx.run(self._forget_disagreements, {"tenant": tenant_id, "uids": self._list(uids)})
+        self._admission.values.settle(tx, [row[:3] for row in above])
 
     def _count_down(self, tx: Transaction, above: Sequence[Any], gone: Mapping[int, int]) -> None:
         """Patients before studies before series, as in `index.admission`: who waits never holds what others need."""
