@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 
 from index.query import Query
 from index.substrings import Texts
@@ -28,6 +28,9 @@ class Criterion:
     one_term: bool = False
     """`terms` is met by one term alone, so that its studies can be read newest first."""
     texts: Texts | None = None
+    owners: Callable[[], Select[Any]] | None = None
+    """Ids of all rows of `owner_column` that meet it, when an index leads to them."""
+    owner_column: Any = None
 
     def terms_where(self) -> ColumnElement[bool]:
         """The condition on `study_terms`; only for criteria that have one."""

@@ -115,7 +115,7 @@ class Declarations:
             row = usable[self._shared_level(path, [other for other, *_ in wanted], tuple(usable))]
             one = _parse(row, text, rules)
             if one is not None:
-                made.append(Declared(row.number, row.level, tuple(map(str, row.path)), one))
+                made.append(Declared(row.number, row.level, tuple(map(str, row.path)), row.vr, one))
         return tuple(made)
 
     def unfinished(self, keys: Sequence[Declared]) -> list[Declaration]:

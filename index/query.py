@@ -124,6 +124,7 @@ class Declared:
     """Whose rows have the values: the query's level or one above."""
     path: tuple[str, ...]
     """The sequences, from the outermost on, and the attribute (`index.attribute_paths`)."""
+    vr: str
     filter: Filter
 
 
@@ -140,7 +141,8 @@ class Query:
     """What to find. `limit` None means all; `returned` are tags (8 hex digits) beyond the default ones.
 
     `paths` name attributes inside sequences, tag by tag: items are returned with these alone. Their sequences are in
-    `returned` as well.
+    `returned` as well. `private` are tags and Private Creators: the attribute is looked for in whatever block its
+    creator has, and returned in the block that was asked for (PS3.5 7.8.1).
 
     Patient and study attributes may be filtered on at any level (relational queries).
     """
@@ -155,6 +157,7 @@ class Query:
     fuzzy: bool = False
     declared: tuple[Declared, ...] = ()
     paths: frozenset[tuple[str, ...]] = frozenset()
+    private: frozenset[tuple[str, str]] = frozenset()
 
 
 def parse_filter(keyword: str, text: str, rules: Rules = LITERAL) -> Filter | None:
