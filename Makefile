@@ -9,13 +9,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := pacs dicomweb dimse reporting storage index config
 
-.PHONY: help run test check bench docs tools clean
+VIEWER := data/viewer/files.json
+
+.PHONY: help run web test check bench docs tools clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Start the server with a demo study and say where to go
+	@test -e $(VIEWER) || $(BIN)/pacs viewer install || echo "Starting without the viewer; \`make web\` tries again."
 	@$(BIN)/pacs serve --demo
+
+web: $(READY) ## Install the viewer
+	@$(BIN)/pacs viewer install
 
 test: $(READY) tools ## Run all tests (ARGS="-k dimse -x" narrows them)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -240,6 +240,26 @@ def restore(settings: Settings, sop_instance_uid: str, version: int) -> None:
     click.echo(f"Version {version} of {sop_instance_uid} is current again.")
 
 
+@main.group()
+def viewer() -> None:
+    """The OHIF viewer that the server serves at /viewer/."""
+
+
+@viewer.command()
+@click.option("--file", "package", type=click.Path(path_type=Path, exists=True), help="The npm package.")
+@_with_settings
+def install(settings: Settings, package: Path | None) -> None:
+    """Fetch OHIF with npm, check it, and put what is needed of it into `web.viewer_folder`."""
+    from pacs.viewer.install import CannotInstall
+    from pacs.viewer.install import install as install_viewer
+
+    try:
+        install_viewer(Path(settings.web.viewer_folder), package, say=click.echo)
+    except CannotInstall as error:
+        click.echo(f"pacs: {error}", err=True)
+        sys.exit(1)
+
+
 @main.command()
 @_with_settings
 def doctor(settings: Settings) -> None:

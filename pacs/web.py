@@ -5,6 +5,7 @@ import contextlib
 import gc
 import socket
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
@@ -25,18 +26,15 @@ from pacs.bind import is_loopback
 from pacs.connection import HttpConnection
 from pacs.lifeline import Lifeline
 from pacs.services import Services, build
+from pacs.viewer import pages as viewer
 from storage.archive import Archive
 
 SECURITY_HEADERS = (
+    # Of every answer. What a page may load is said by the pages themselves (Content-Security-Policy).
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; frame-ancestors 'self'; "
-        "base-uri 'none'; form-action 'self'",
-    ),
 )
 
 
@@ -46,14 +44,21 @@ MOST_CONNECTIONS = 900
 
 def application(archive: Archive, settings: Settings) -> ASGIApp:
     """The whole ASGI application: the gate, and behind it everything else."""
-    names = [settings.web.host] if is_loopback(settings.web.host) else None
+    names = _host_names(settings) if is_loopback(settings.web.host) else None
     return Gate(pages(archive, settings), identify=_identify(settings), host_names=names)
+
+
+def _host_names(settings: Settings) -> list[str]:
+    """The names that we answer for on loopback: our own, and that of the proxy before us."""
+    public = urlsplit(settings.web.public_url).hostname
+    return [settings.web.host, public] if public else [settings.web.host]
 
 
 def pages(archive: Archive, settings: Settings) -> Starlette:
     """All routes. Never to be served without the gate."""
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
-    routing = [dicomweb, Route("/healthz", _healthy), *portal.routes(settings)]
+    start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
+    routing = [dicomweb, Route("/healthz", _healthy), *start_page, *viewer.routes(settings)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
 
 

@@ -17,12 +17,17 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; frame-ancestors 'self'; base-uri 'none'; "
+    "form-action 'self'"
+)
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(settings: Settings) -> list[Route]:
-    """One route a file. The files are few and small, so they are read once and kept in memory."""
-    made = [Route("/server.json", _describe(settings), methods=["GET"])]
+def routes(settings: Settings, *, viewer: bool) -> list[Route]:
+    """One route a file; `viewer`: the pages may lead to it. Files are few and small: read once, kept in memory."""
+    made = [Route("/server.json", _describe(settings, viewer=viewer), methods=["GET"])]
     for file in sorted(files(__name__).joinpath("static").iterdir(), key=lambda item: item.name):
         kind = _TYPES.get(file.name[file.name.rfind(".") :])
         if kind:
@@ -31,9 +36,9 @@ def routes(settings: Settings) -> list[Route]:
     return made
 
 
-def _describe(settings: Settings) -> Endpoint:
-    """What a person needs to connect a modality."""
-    server = {"ae_title": settings.dimse.ae_titles[0], "dimse_port": settings.dimse.port}
+def _describe(settings: Settings, *, viewer: bool) -> Endpoint:
+    """What a person needs to connect a modality, and what there is."""
+    server = {"ae_title": settings.dimse.ae_titles[0], "dimse_port": settings.dimse.port, "viewer": viewer}
 
     async def endpoint(_request: Request) -> Response:
         return JSONResponse(server)
@@ -43,7 +48,7 @@ def _describe(settings: Settings) -> Endpoint:
 
 def _serve(body: bytes, kind: str) -> Endpoint:
     tag = f'"{sha256(body).hexdigest()[:16]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
 
     async def endpoint(request: Request) -> Response:
         if request.headers.get("if-none-match") == tag:

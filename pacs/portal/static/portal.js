@@ -15,6 +15,8 @@ const ask = async (path) => {
   return answer.status === 204 ? [] : answer.json();
 };
 
+const server = ask("/server.json");
+
 // --- DICOM JSON values as people write them (PS3.18 F.2, PS3.5 6.2) ---
 
 const values = (ds, tag) => ds[tag]?.Value ?? [];
@@ -107,7 +109,8 @@ const openStudy = async (ds) => {
   $("title").replaceChildren(
     el("h2", { textContent: name(ds) }),
     el("p", { className: "line", textContent: joined(text(ds, "00100020"), born && `born ${born}`, sex[text(ds, "00100040")]) }),
-    el("p", { className: "line", textContent: joined(text(ds, "00081030"), day(text(ds, "00080020"))) }));
+    el("p", { className: "line", textContent: joined(text(ds, "00081030"), day(text(ds, "00080020"))) }),
+    ...((await server).viewer ? [el("a", { className: "open", href: `/viewer/viewer?StudyInstanceUIDs=${uid}`, textContent: "Open in the viewer" })] : []));
   const all = await ask(`studies/${uid}/series?includefield=SeriesDescription,NumberOfSeriesRelatedInstances`);
   $("series").replaceChildren(...all.map((one) => seriesItem(uid, one)));
   $("study").hidden = false;
@@ -182,8 +185,7 @@ const commands = (server) => {
 };
 
 const describe = async () => {
-  const server = await ask("/server.json");
-  for (const place of document.querySelectorAll(".commands")) place.replaceChildren(...commands(server));
+  for (const place of document.querySelectorAll(".commands")) place.replaceChildren(...commands(await server));
 };
 
 $("connect").addEventListener("click", () => $("connection").showModal());

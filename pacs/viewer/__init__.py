@@ -1,0 +1,1 @@
+"""The viewer: OHIF as its makers built it, installed beside our data and served from our own origin."""

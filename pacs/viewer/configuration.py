@@ -1,0 +1,60 @@
+"""`app-config.js` of OHIF 3.13: everything on our own origin, as much done by the server as there can be."""
+
+from importlib.resources import files
+from typing import Any, Final
+
+import orjson
+
+from config.settings import Settings
+
+_DICOMWEB: Final = "/dicomweb"
+_DATA_SOURCE: Final = "@ohif/extension-default.dataSourcesModule.dicomweb"
+
+
+def script(settings: Settings) -> bytes:
+    """The whole file."""
+    template = files(__package__).joinpath("app-config.js").read_bytes()
+    return template.replace(b"$CONFIG", orjson.dumps(configuration(settings), option=orjson.OPT_INDENT_2), 1)
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """The value of `window.config`."""
+    return {
+        "routerBasename": "/viewer/",
+        "showStudyList": True,
+        "modes": [],
+        "extensions": [],
+        # No tour over the first picture.
+        "customizationService": {"global": {"ohif.tours": {"$set": []}}},
+        "investigationalUseDialog": {"option": "never"},
+        "maxNumberOfWebWorkers": 3,
+        "strictZSpacingForVolumeViewport": True,
+        "showErrorDetails": "production",
+        "defaultDataSourceName": "pacs",
+        "dataSources": [{"namespace": _DATA_SOURCE, "sourceName": "pacs", "configuration": _source(settings)}],
+    }
+
+
+def _source(settings: Settings) -> dict[str, Any]:
+    return {
+        "friendlyName": "PACS",
+        "name": "pacs",
+        # Relative: it works behind any host name, and cookies go with every request.
+        "qidoRoot": _DICOMWEB,
+        "wadoRoot": _DICOMWEB,
+        "wadoUriRoot": f"{_DICOMWEB}/wado",
+        "qidoSupportsIncludeField": True,
+        "supportsReject": False,
+        "supportsFuzzyMatching": True,
+        "supportsWildcard": True,
+        "imageRendering": "wadors",
+        # JPEGs made here; otherwise the viewer fetches a whole frame of every series.
+        "thumbnailRendering": "thumbnail",
+        "thumbnailRequestStrategy": "fetch",
+        "enableStudyLazyLoad": True,
+        "singlepart": "bulkdata,video,pdf",
+        "bulkDataURI": {"enabled": True},
+        "omitQuotationForMultipartRequest": True,
+        "dicomUploadEnabled": False,
+        "queryLimit": min(501, settings.web.query_maximum_limit),
+    }
