@@ -8,7 +8,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
-from dicomweb import bulkdata, frames, metadata, qido, rendered, stow, wado, wado_uri
+from dicomweb import bulkdata, delete, frames, metadata, qido, rendered, stow, wado, wado_uri
 from dicomweb.edge import Call, Endpoint, Handler, Web
 from dicomweb.replies import Reply
 from dicomweb.threads import Threads
@@ -24,7 +24,7 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     (_SERIES + "/metadata", {"GET": metadata.retrieve_series_metadata}),
     ("/studies", {"GET": qido.search_studies, "POST": stow.store}),
     (_INSTANCE + "/metadata", {"GET": metadata.retrieve_instance_metadata}),
-    (_INSTANCE, {"GET": wado.retrieve_instance}),
+    (_INSTANCE, {"GET": wado.retrieve_instance, "DELETE": delete.delete}),
     (_STUDY + "/series", {"GET": qido.search_series_of_study}),
     (_SERIES + "/instances", {"GET": qido.search_instances_of_series}),
     (_SERIES + "/thumbnail", {"GET": rendered.series_thumbnail}),
@@ -33,8 +33,8 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     (_INSTANCE + "/rendered", {"GET": rendered.render_instance}),
     (_INSTANCE + "/frames/{frames}/rendered", {"GET": rendered.render_frames}),
     (_INSTANCE + "/bulkdata/{path:path}", {"GET": bulkdata.retrieve_bulkdata}),
-    (_SERIES, {"GET": wado.retrieve_series}),
-    (_STUDY, {"GET": wado.retrieve_study, "POST": stow.store}),
+    (_SERIES, {"GET": wado.retrieve_series, "DELETE": delete.delete}),
+    (_STUDY, {"GET": wado.retrieve_study, "POST": stow.store, "DELETE": delete.delete}),
     (_STUDY + "/metadata", {"GET": metadata.retrieve_study_metadata}),
     (_STUDY + "/instances", {"GET": qido.search_instances_of_study}),
     (_INSTANCE + "/bulkdata", {"GET": bulkdata.retrieve_instance_bulkdata}),
@@ -48,6 +48,10 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/instances", {"GET": qido.search_instances}),
     ("/series/{series}/instances", {"GET": qido.search_instances_of_any_series}),
     ("/wado", {"GET": wado_uri.retrieve}),
+    (_STUDY + "/reject/{code}", {"POST": delete.reject}),
+    (_SERIES + "/reject/{code}", {"POST": delete.reject}),
+    (_INSTANCE + "/reject/{code}", {"POST": delete.reject}),
+    ("/reject", {"GET": delete.rejection_codes}),
 )
 
 
@@ -65,5 +69,5 @@ def routes(archive: Archive, settings: Settings) -> list[BaseRoute]:
     )
     found: list[BaseRoute] = [Route(path, Endpoint(web, handlers)) for path, handlers in RESOURCES]
     # Methods are refused by the endpoints and what is left by this one, so that every error has the same shape.
-    rest = Endpoint(web, dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _nothing))
+    rest = Endpoint(web, dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), _nothing))
     return [*found, Route("/{rest:path}", rest, include_in_schema=False)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from config.settings import Settings
 from index.catalog import Catalog
 from index.database import Database
+from index.rejection import rules_from
 from index.search import Search
 from pacs.audit import AuditLog
 from storage.archive import Archive
@@ -35,7 +36,7 @@ def build(settings: Settings) -> Services:
     """Build everything from the settings. Nothing is contacted before it is used."""
     audit = AuditLog(Path(settings.log.audit_file))
     database = Database(settings.database)
-    catalog = Catalog(database)
+    catalog = Catalog(database, rules_from(settings.archive.rejections))
     blobs = open_store(settings.storage)
     archive = Archive(
         catalog=catalog,
