@@ -18,7 +18,7 @@ from index.catalog import Catalog
 from index.database import Database
 from index.records import InstanceRecord, Origin
 from pacs.migrations import upgrade
-from storage import metadata, part10
+from storage import part10
 
 _ORIGIN = Origin("import", "bench", "bench")
 _TENANT = settings.Archive().tenant
@@ -62,13 +62,9 @@ def record(seed: str, number: int) -> InstanceRecord:
         limits=settings.Limits(),
         bulk_threshold_bytes=settings.Archive().bulk_data_threshold_bytes,
     )
-    return InstanceRecord(
-        key=scanned.key,
-        sop_class_uid=scanned.sop_class_uid,
+    return part10.record_of(
+        scanned,
         transfer_syntax_uid=meta.transfer_syntax_uid,
-        dataset=scanned.dataset,
-        metadata=metadata.compress(scanned.dataset),
-        layout=scanned.layout,
         blob_key=f"{_TENANT}/bench/{number:012d}",
         size_bytes=len(encoded),
         sha256=hashlib.sha256(encoded[meta.length_bytes :]).digest(),

@@ -2,11 +2,16 @@
 
 import ipaddress
 from dataclasses import fields
+from urllib.parse import urlsplit
 
-from config.settings import Archive, Dimse, Peer, Settings, SettingsError, sections
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from config.settings import Archive, Coercion, Dimse, Peer, Settings, SettingsError, sections
 
 DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 STORES = ("file:", "s3://", "memory:")
+COERCED_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UT"})
+"""VRs of attributes that a coercion may change: text, and no UIDs, because those say which object it is."""
 SERVICES = ("echo", "store", "find", "move", "get")
 
 
@@ -18,6 +23,9 @@ def check(settings: Settings) -> None:
     _check_address("storage.url", settings.storage.url, STORES)
     _check_dimse(settings.dimse)
     _check_rejections(settings.archive)
+    for number, rule in enumerate(settings.archive.coercions, 1):
+        _check_coercion(f"archive.coercions[{number}]", rule)
+    _check_public_url(settings.web.public_url)
     if settings.web.query_default_limit > settings.web.query_maximum_limit:
         raise SettingsError("web.query_default_limit: must not be above web.query_maximum_limit")
     if not settings.archive.tenant.strip():
@@ -38,6 +46,16 @@ def _check_bounds(name: str, section: object) -> None:
             raise SettingsError(f"{name}.{item.name}: must be at least {low:g}, not {value}")
         if high is not None and value > high:
             raise SettingsError(f"{name}.{item.name}: must be at most {high:g}, not {value}")
+
+
+def _check_coercion(where: str, rule: Coercion) -> None:
+    tag = tag_for_keyword(rule.keyword)
+    if tag is None or tag >> 16 < 8 or rule.keyword == "SpecificCharacterSet":
+        raise SettingsError(f"{where}.keyword: {rule.keyword!r} is no attribute that can be changed")
+    if dictionary_VR(tag) not in COERCED_VRS:
+        raise SettingsError(f"{where}.keyword: {rule.keyword} is {dictionary_VR(tag)}; only text can be changed")
+    if not rule.value.isascii() or not rule.value.isprintable():
+        raise SettingsError(f"{where}.value: must be ASCII, because the objects' character sets differ")
 
 
 def _check_dimse(dimse: Dimse) -> None:
@@ -65,6 +83,15 @@ def _check_rejections(archive: Archive) -> None:
         value, _, scheme = rule.code.partition("^")
         if not (value and scheme) or "^" in scheme or "/" in rule.code:
             raise SettingsError(f"{where}.code: {rule.code!r} is not a code value and a coding scheme, `113001^DCM`")
+
+
+def _check_public_url(url: str) -> None:
+    parts = urlsplit(url)
+    if url and (
+        parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+        or url.endswith("/") or not url.isascii() or any(mark in url for mark in '"\\ <>')
+    ):  # fmt: skip
+        raise SettingsError(f"web.public_url: {url!r} is not an address such as https://pacs.example.org")
 
 
 def _check_peer(where: str, peer: Peer, own_titles: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from config.settings import Peer, RejectionRule, Settings, Title, sections
+from config.settings import Coercion, Peer, RejectionRule, Settings, Title, sections
 from config.write import to_value
 
 HEAD = """# Settings
@@ -24,7 +24,12 @@ def reference() -> str:
     """The whole document."""
     kinds = get_type_hints(Settings)
     parts = [_section(f"[{name}]", f"PACS_{name.upper()}_", kinds[name]) for name in sections()]
-    tables = {"[[dimse.peers]]": Peer, "[[dimse.titles]]": Title, "[[archive.rejections]]": RejectionRule}
+    tables = {
+        "[[dimse.peers]]": Peer,
+        "[[dimse.titles]]": Title,
+        "[[archive.rejections]]": RejectionRule,
+        "[[archive.coercions]]": Coercion,
+    }
     return "\n".join([HEAD, *parts, *(_section(name, "", kind) for name, kind in tables.items())])
 
 

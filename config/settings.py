@@ -50,6 +50,22 @@ class RejectionRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Coercion:
+    """One rule by which a value of arriving objects is changed (`[[archive.coercions]]`)."""
+
+    source: str = setting(
+        "", "Calling AE title, or address of a web client, whose objects are changed; empty means everybody's."
+    )
+    keyword: str = setting(
+        "", "Keyword of the attribute, at the top level of the data set: text that names no object, `InstitutionName`."
+    )
+    value: str = setting("", "The new value, ASCII; several values are separated by a backslash.")
+    when: Literal["empty", "always"] = setting(
+        "empty", "`empty`: only when the attribute is missing or has no value. `always`: whatever its value is."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Archive:
     """What is accepted and how it is kept."""
 
@@ -72,6 +88,11 @@ class Archive:
         "Rules for rejection notes in place of, or beside, those that are built in: 113001 for quality (hidden when it "
         "comes again), 113037 for safety and 113038 wrong worklist entry (refused when it comes again), 113039 "
         "retention expired (accepted when it comes again).",
+    )
+    coercions: tuple[Coercion, ...] = setting(
+        (),
+        "Values that are changed as objects arrive. The old ones are kept in Original Attributes Sequence, and the "
+        "sender is told by status B000. UIDs are never changed.",
     )
     accept_unknown_sop_classes: bool = setting(
         False, "Accept private and unknown storage SOP classes over DIMSE and DICOMweb."

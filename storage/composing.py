@@ -136,6 +136,15 @@ def encode(dataset: DicomJson, bulk: FindBulk, encoding: Encoding = EXPLICIT_LIT
     return pieces
 
 
+def encode_value(tag: str, element: Element, bulk: FindBulk, encoding: Encoding) -> bytes:
+    """The value field of one element. Raises CannotUnderstand that names the attribute."""
+    pieces: list[Piece] = []
+    encoder = _Encoder(bulk, encoding)
+    encoder.dataset(pieces, {tag: element}, "", 0)
+    encoded = b"".join(blocks(pieces))
+    return encoded[12 if encoding.explicit and element["vr"] in LONG_FORM else 8 :]
+
+
 class _Encoder:
     """One data set on its way out."""
 

@@ -16,7 +16,7 @@ from index.catalog import Catalog
 from index.errors import CannotUnderstand, DataSetMismatch, OutOfResources, PacsError, TooLarge
 from index.reasons import Code, Reason
 from index.records import InstanceKey, InstanceRecord, Origin, StoreOutcome, StoreStatus
-from storage import metadata, part10, sop_classes, syntaxes
+from storage import coercion, part10, sop_classes, syntaxes
 from storage.blobs import BlobStore
 from storage.incoming import Incoming
 from storage.sink import BLOCK_BYTES, ObjectSink
@@ -56,6 +56,8 @@ class ObjectIntake:
         self._head = bytearray()
         self._sink: ObjectSink | None = None
         self._received_bytes = 0
+        self._received_sha256 = b""
+        """Digest of what was received, when something else is stored."""
         self._failure: PacsError | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -76,6 +78,7 @@ class ObjectIntake:
                 scanned = self._scan(sink)
                 self._check(scanned)
                 sink, scanned = self._with_right_meta(sink, scanned)
+                sink, scanned = self._coerced(sink, scanned)
                 record = self._record(sink, scanned)
             except Exception as error:  # Whatever it is, nothing may stay behind.
                 self._fail(error)
@@ -104,7 +107,7 @@ class ObjectIntake:
                 head, self._head = memoryview(self._head), bytearray()
                 self._open(meta).add(head[meta.length_bytes :])
 
-    def _open(self, named: part10.FileMeta) -> ObjectSink:
+    def _open(self, named: part10.FileMeta, private: bytes = b"") -> ObjectSink:
         """What the object claims to be is known: refuse it, or begin to keep it."""
         self._named = named
         if not _UID.fullmatch(named.transfer_syntax_uid):
@@ -115,6 +118,7 @@ class ObjectIntake:
             sop_instance_uid=_uid_or_nothing(named.sop_instance_uid),
             transfer_syntax_uid=named.transfer_syntax_uid,
             source_ae=self._origin.peer if self._origin.via == "dimse" else "",
+            private=private,
         )
         blobs = self._desk.blobs
         self._sink = ObjectSink(blobs, blobs.new_key(self._tenant), meta)
@@ -163,21 +167,35 @@ class ObjectIntake:
         warning = Reason(Code.MISMATCH_WARNING, "File Meta Information named another instance or class")
         return copy, replace(self._scan(copy), warnings=(*scanned.warnings, warning))
 
+    def _coerced(self, sink: ObjectSink, scanned: part10.Scanned) -> tuple[ObjectSink, part10.Scanned]:
+        """The object as the rules of `archive.coercions` want it, kept in place of the one that was received."""
+        changes = coercion.changes_for(self._desk.rules.coercions, self._origin, scanned.dataset)
+        if changes is None:
+            return sink, scanned
+        syntax, limits = self._named.transfer_syntax_uid, self._desk.limits
+        self._received_sha256 = sink.digest()
+        old = sink.view()
+        pieces = coercion.pieces(old, scanned, syntax, changes, limits=limits)
+        try:
+            copy = self._open(self._named, coercion.mark(self._received_sha256, coercion.digest(pieces)))
+            for piece in pieces:
+                copy.add(memoryview(piece))
+        finally:
+            del old, pieces
+            sink.abort()
+        return copy, replace(self._scan(copy), warnings=(changes.reason(), *scanned.warnings))
+
     def _record(self, sink: ObjectSink, scanned: part10.Scanned) -> InstanceRecord:
         """Make the object durable: only then may a row name it."""
-        compressed = metadata.compress(scanned.dataset)
-        sha256 = sink.commit()
-        return InstanceRecord(
-            key=scanned.key,
-            sop_class_uid=scanned.sop_class_uid,
+        record = part10.record_of(
+            scanned,
             transfer_syntax_uid=self._named.transfer_syntax_uid,
-            dataset=scanned.dataset,
-            metadata=compressed,
-            layout=scanned.layout,
             blob_key=sink.blob_key,
             size_bytes=sink.size_bytes,
-            sha256=sha256,
+            sha256=self._received_sha256,
         )
+        sha256 = sink.commit()
+        return record if self._received_sha256 else replace(record, sha256=sha256)
 
     def _index(self, record: InstanceRecord, warnings: tuple[Reason, ...]) -> StoreOutcome:
         """Commit the row. When that fails unexpectedly the row may be there all the same (the answer to a COMMIT

@@ -19,6 +19,7 @@ _LONGEST_HEAD_BYTES: Final = 1024**2
 _GROUP: Final = b"\x02\x00"
 _UNDEFINED: Final = 0xFFFFFFFF
 _GROUP_LENGTH, _SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX = 0x0000, 0x0002, 0x0003, 0x0010
+_PRIVATE_CREATOR, _PRIVATE = 0x0100, 0x0102
 _LONGEST_FIRST_VALUE: Final = 0x10000
 
 
@@ -31,10 +32,14 @@ class FileMeta:
     transfer_syntax_uid: str
     length_bytes: int
     """Where the data set starts."""
+    private: bytes = b""
+    """What we ourselves have noted in Private Information (0002,0102), of our own files only."""
 
 
-def build_meta(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae: str = "") -> bytes:
-    """Preamble, prefix and meta group of a file of ours; the data set follows as it was received."""
+def build_meta(
+    *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae: str = "", private: bytes = b""
+) -> bytes:
+    """Preamble, prefix and meta group of a file of ours; `private` has an even length."""
     group = (
         struct.pack("<HH2sHIH", 2, 0x0001, b"OB", 0, 2, 0x0100)
         + _element(_SOP_CLASS, b"UI", sop_class_uid)
@@ -45,6 +50,9 @@ def build_meta(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid
     )
     if source_ae:
         group += _element(0x0016, b"AE", source_ae)
+    if private:
+        group += _element(_PRIVATE_CREATOR, b"UI", IMPLEMENTATION_CLASS_UID)
+        group += struct.pack("<HH2sHI", 2, _PRIVATE, b"OB", 0, len(private)) + private
     return bytes(_PREAMBLE_BYTES) + _PREFIX + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(group)) + group
 
 
@@ -68,6 +76,7 @@ class MetaReader:
         """Where the next element of the meta group starts; -1 until that is known."""
         self._declared_end = -1
         self._values: dict[int, str] = {}
+        self._private = b""
         self._meta: FileMeta | None = None
 
     @property
@@ -153,8 +162,10 @@ class MetaReader:
     def _keep(self, number: int, value: bytes) -> None:
         if number == _GROUP_LENGTH and len(value) == 4:
             self._declared_end = self._position + int.from_bytes(value, "little")
-        elif number in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX):
+        elif number in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX, _PRIVATE_CREATOR):
             self._values[number] = value.decode("latin-1").strip(" \0")
+        elif number == _PRIVATE and self._values.get(_PRIVATE_CREATOR) == IMPLEMENTATION_CLASS_UID:
+            self._private = value
 
     def _end(self, *, is_final: bool) -> None:
         syntax: str | None = self._values.get(_TRANSFER_SYNTAX)
@@ -165,7 +176,7 @@ class MetaReader:
             if syntax is None:
                 raise CannotUnderstand("Transfer Syntax UID is missing")
         sop_class, sop_instance = self._values.get(_SOP_CLASS, ""), self._values.get(_SOP_INSTANCE, "")
-        self._meta = FileMeta(sop_class, sop_instance, syntax, self._position)
+        self._meta = FileMeta(sop_class, sop_instance, syntax, self._position, self._private)
 
 
 def guess_transfer_syntax(head: bytes) -> str | None:

@@ -10,18 +10,18 @@ from config.settings import Limits
 from index.errors import CannotUnderstand, DataSetMismatch
 from index.layout import ObjectLayout
 from index.reasons import Reason
-from index.records import InstanceKey
+from index.records import InstanceKey, InstanceRecord
 from storage import syntaxes
 from storage.elements import Scan
 from storage.encoding import Encoding
 from storage.inflate import inflate
 from storage.meta_group import FileMeta, MetaReader, build_meta
-from storage.metadata import bulk_data_prefix
+from storage.metadata import bulk_data_prefix, compress
 from storage.pixel_layout import pixel_layout
 from storage.scopes import Json
 from storage.values import Buffer
 
-__all__ = ["FileMeta", "MetaReader", "Scanned", "build_meta", "is_uid", "scan"]
+__all__ = ["FileMeta", "MetaReader", "Scanned", "build_meta", "is_uid", "record_of", "scan"]
 
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _LONGEST_UID: Final = 64
@@ -74,6 +74,23 @@ def scan(
         element["BulkDataURI"] = prefix + path
     layout = ObjectLayout(dataset_offset, pixels, MappingProxyType(state.bulk), deflated)
     return Scanned(key, _uid(dataset, "00080016", "SOP Class UID"), dataset, layout, tuple(state.warnings.values()))
+
+
+def record_of(
+    scanned: Scanned, *, transfer_syntax_uid: str, blob_key: str, size_bytes: int, sha256: bytes
+) -> InstanceRecord:
+    """All that is kept of an object besides its bytes. Raises CannotUnderstand when it cannot be written as JSON."""
+    return InstanceRecord(
+        key=scanned.key,
+        sop_class_uid=scanned.sop_class_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        dataset=scanned.dataset,
+        metadata=compress(scanned.dataset),
+        layout=scanned.layout,
+        blob_key=blob_key,
+        size_bytes=size_bytes,
+        sha256=sha256,
+    )
 
 
 def _key(dataset: Json) -> InstanceKey:

@@ -49,6 +49,11 @@ class ObjectSink:
         self._writer.hurry()
         return small if small else self._writer.view()
 
+    def digest(self) -> bytes:
+        """SHA-256 of the data set so far."""
+        self._flush()
+        return self._digest.digest()
+
     def commit(self) -> bytes:
         """Make the object durable. Returns the SHA-256 of the data set."""
         self._flush()

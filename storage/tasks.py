@@ -9,7 +9,7 @@ from typing import Literal
 from config.settings import DuplicatePolicy
 from index.errors import CannotUnderstand, PacsError
 from index.records import InstanceRecord, Origin, StoredInstance, StoreStatus
-from storage import metadata, part10, removal_records
+from storage import coercion, part10, removal_records
 from storage.blobs import BlobStore, StoredBlob
 from storage.deletion import batches
 from storage.ingest import Desk
@@ -39,9 +39,18 @@ def verify(blobs: BlobStore, instance: StoredInstance) -> Finding | None:
             digest.update(block)
     except PacsError as error:
         return Finding(instance.blob_key, "missing", error.detail)
-    if digest.digest() != instance.sha256:
+    if digest.digest() != instance.sha256 and not _is_coerced(blobs, instance, digest.digest()):
         return Finding(instance.blob_key, "changed", "SHA-256 of the data set differs")
     return None
+
+
+def _is_coerced(blobs: BlobStore, instance: StoredInstance, found: bytes) -> bool:
+    """Whether the object says of itself that it was stored like this, made from what was received."""
+    try:
+        meta = part10.MetaReader().feed(blobs.read(instance.blob_key, 0, min(_HEAD_BYTES, instance.size_bytes)))
+    except PacsError:
+        return False
+    return meta is not None and coercion.digests(meta.private) == (instance.sha256, found)
 
 
 def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] = lambda _: None) -> int:
@@ -107,14 +116,11 @@ def _record(desk: Desk, blob: StoredBlob) -> InstanceRecord:
         limits=desk.limits,
         bulk_threshold_bytes=desk.rules.bulk_data_threshold_bytes,
     )
-    return InstanceRecord(
-        key=scanned.key,
-        sop_class_uid=scanned.sop_class_uid,
+    known = coercion.digests(meta.private)
+    return part10.record_of(
+        scanned,
         transfer_syntax_uid=meta.transfer_syntax_uid,
-        dataset=scanned.dataset,
-        metadata=metadata.compress(scanned.dataset),
-        layout=scanned.layout,
         blob_key=blob.key,
         size_bytes=blob.size_bytes,
-        sha256=hashlib.sha256(view[meta.length_bytes :]).digest(),
+        sha256=known[0] if known else hashlib.sha256(view[meta.length_bytes :]).digest(),
     )

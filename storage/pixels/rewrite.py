@@ -109,13 +109,25 @@ def rewrite(
 
     `signed` is what Pixel Representation of the whole data set says: sequences that need it may stand before it.
     """
+    return b"".join(rewritten(dataset, source, target, changes=changes, signed=signed))
+
+
+def rewritten(
+    dataset: memoryview,
+    source: Encoding,
+    target: Encoding,
+    *,
+    changes: Mapping[int, Element | None] = _NO_CHANGES,
+    signed: bool = False,
+) -> list[Buffer]:
+    """The same as pieces, which are views of the data set wherever nothing changes."""
     walk = _Walk(dataset, source, target)
     try:
         explicit = _looks_explicit(dataset, 0) if len(dataset) >= 8 else source.explicit
         walk.dataset(0, len(dataset), _Scope(explicit, signed), 0, changes)
     except (struct.error, IndexError) as exc:
         raise CannotUnderstand("The data set ends inside an element") from exc
-    return b"".join(walk.parts)
+    return walk.parts
 
 
 class _Walk:
