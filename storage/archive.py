@@ -12,7 +12,7 @@ from index.errors import PacsError
 from index.query import Query
 from index.records import Answer, Document, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
 from index.search import Search
-from storage import metadata, pixel_data, retrieve
+from storage import metadata, pictures, pixel_data, retrieve
 from storage.accesslog import AccessLog
 from storage.blobs import BlobStore
 from storage.incoming import Incoming, Intake
@@ -163,11 +163,25 @@ class Archive:
         return pixel_data.open_video(self._shelf, instance)
 
     @permits(Permission.VIEW)
-    def render(self, principal: Principal, /, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
-        """One frame as JPEG or PNG with the image's own transformations. Raises NotFound, NotAcceptable."""
-        picture = retrieve.picture(self._shelf, principal.scope, key, frame, options)
-        self._log.viewed(principal, key.study_instance_uid)
+    def render(
+        self, principal: Principal, /, where: InstanceKey | StoredInstance, frame: int, options: RenderOptions
+    ) -> bytes:
+        """One frame as a picture, with the image's own transformations or those of a presentation state.
+
+        Raises NotFound, NotAcceptable, InvalidQuery.
+        """
+        picture = pictures.picture(self._shelf, principal.scope, where, frame, options)
+        self._log.viewed(principal, (where.key if isinstance(where, StoredInstance) else where).study_instance_uid)
         return picture
+
+    @permits(Permission.VIEW)
+    def animate(
+        self, principal: Principal, /, instance: StoredInstance, numbers: Sequence[int], options: RenderOptions
+    ) -> bytes:
+        """Frames as an animated GIF. Raises NotFound, NotAcceptable, InvalidQuery, TooLarge."""
+        animation = pictures.animation(self._shelf, principal.scope, instance, numbers, options)
+        self._log.viewed(principal, instance.key.study_instance_uid)
+        return animation
 
     @permits(Permission.ADMINISTER)
     def set_aside(self, principal: Principal, /, sop_instance_uid: str | None = None) -> Sequence[SetAside]:

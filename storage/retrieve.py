@@ -1,4 +1,4 @@
-"""The one way out: stored objects, frames, bulk data and pictures of them.
+"""The one way out: stored objects, frames and bulk data.
 
 As stored, nothing here looks into DICOM: ingest noted where everything stands, so a frame is one read of
 (offset, length). Only what a peer cannot take as it is goes through `storage.pixels`.
@@ -15,15 +15,13 @@ from config import settings
 from index.access import Scope
 from index.catalog import Catalog
 from index.errors import NotFound, TooLarge
-from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance, Wanted
+from index.records import DicomJson, InstanceKey, StoredInstance, Wanted
 from storage import metadata, part10, transfer
 from storage.blobs import BlobStore
 from storage.outgoing import OpenObject, in_memory
-from storage.pixels import icon, recode, render
-from storage.pixels.description import text
+from storage.pixels import recode
 from storage.reader import Reader
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE
-from storage.video import is_video
 
 _UNIT_BYTES = {"OW": 2, "US": 2, "SS": 2, "OF": 4, "OL": 4, "FL": 4, "SL": 4, "UL": 4, "OD": 8, "OV": 8, "FD": 8}
 
@@ -73,20 +71,6 @@ def open_bulk_data(shelf: Shelf, scope: Scope, instance: StoredInstance, path: s
         width = _unit_bytes(dataset_of(shelf, scope, instance.key), path)
         return in_memory(instance, EXPLICIT_LITTLE, _swapped(reader.read(*where), width))
     return OpenObject(instance, instance.transfer_syntax_uid, where[1], reader.part(where))
-
-
-def picture(shelf: Shelf, scope: Scope, key: InstanceKey, frame: int, options: RenderOptions) -> bytes:
-    """One frame as JPEG or PNG; what has no pixels gets a neutral picture with its modality."""
-    instance = shelf.catalog.locate(scope, key)
-    dataset = dataset_of(shelf, scope, key)
-    if instance.layout.pixels is None:
-        if frame != 1:
-            raise NotFound(f"There is no frame {frame}")
-        return icon.draw(text(dataset, "00080060"), options)
-    if is_video(instance):
-        return icon.draw("VIDEO", options)
-    stored = shelf.reader(instance).stored_frame(frame, dataset)
-    return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes)
 
 
 def dataset_of(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:

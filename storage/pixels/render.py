@@ -6,6 +6,8 @@ frames starts faster and stays smaller without them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from index.records import DicomJson, RenderOptions
@@ -41,6 +43,23 @@ def render_frame(
         own = profiles.profile_of(frame) if state is None else _profile_of_state(state, frame)
         image, profile = profiles.convert(image, own, options.icc_profile)
     return picture.save(image, options, profile)
+
+
+def animate(
+    frames: Iterator[StoredFrame],
+    numbers: Sequence[int],
+    options: RenderOptions,
+    *,
+    limit_bytes: int,
+    state: StoredFrame | None = None,
+) -> bytes:
+    """Frames as an animated GIF. Raises what `render_frame` raises."""
+    from storage.pixels import animation
+
+    first = next(frames)
+    times = animation.durations(first.dataset, numbers)
+    drawn = (draw_frame(frame, options, limit_bytes=limit_bytes, state=state) for frame in chain([first], frames))
+    return animation.encode(drawn, times)
 
 
 def draw_frame(

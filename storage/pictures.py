@@ -1,0 +1,61 @@
+"""Pictures of stored instances: a frame, several frames as an animation, an image as a presentation state shows it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from index.access import Scope
+from index.errors import NotFound, TooLarge
+from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance
+from storage.pixels import icon, render
+from storage.pixels.description import ImageDescription, StoredFrame, text
+from storage.retrieve import Shelf, dataset_of
+from storage.video import is_video
+
+_MOST_ANIMATED: Final = 2000
+"""Frames of an animation: above it a browser is not the right viewer."""
+
+
+def picture(
+    shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstance, frame: int, options: RenderOptions
+) -> bytes:
+    """One frame as a picture; what has no pixels gets a neutral one with its modality. Raises NotFound."""
+    instance = where if isinstance(where, StoredInstance) else shelf.catalog.locate(scope, where)
+    dataset = dataset_of(shelf, scope, instance.key)
+    if instance.layout.pixels is None:
+        if frame != 1:
+            raise NotFound(f"There is no frame {frame}")
+        return icon.draw(text(dataset, "00080060"), options)
+    if is_video(instance):
+        return icon.draw("VIDEO", options)
+    stored = shelf.reader(instance).stored_frame(frame, dataset)
+    state = _state(shelf, scope, options)
+    return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+
+
+def animation(
+    shelf: Shelf, scope: Scope, instance: StoredInstance, numbers: Sequence[int], options: RenderOptions
+) -> bytes:
+    """Frames one after the other as an animated GIF, in the time that the object names. Raises NotFound, TooLarge."""
+    dataset = dataset_of(shelf, scope, instance.key)
+    _check_size(dataset, numbers, options, shelf.limits.decoded_bytes)
+    reader = shelf.reader(instance)
+    stored = (reader.stored_frame(number, dataset) for number in numbers)
+    state = _state(shelf, scope, options)
+    return render.animate(stored, numbers, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+
+
+def _state(shelf: Shelf, scope: Scope, options: RenderOptions) -> StoredFrame | None:
+    """The presentation state that is to be applied. Raises NotFound."""
+    if options.presentation is None:
+        return None
+    instance = shelf.catalog.locate(scope, options.presentation)
+    dataset = dataset_of(shelf, scope, instance.key)
+    return StoredFrame(b"", dataset, instance.transfer_syntax_uid, bulk=shelf.reader(instance).bulk)
+
+
+def _check_size(dataset: DicomJson, numbers: Sequence[int], options: RenderOptions, limit_bytes: int) -> None:
+    """All pictures of an animation are in memory at once, as large as they leave."""
+    image = ImageDescription.from_json(dataset)
+    width, height = options.viewport or (image.columns, image.rows)
+    if len(numbers) > _MOST_ANIMATED or 3 * width * height * len(numbers) > limit_bytes:
+        raise TooLarge(f"An animation of {len(numbers)} frames is too large: give a viewport, or fewer frames")
