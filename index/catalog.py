@@ -18,6 +18,7 @@ from index.notes import Notes
 from index.purge import Purge
 from index.query import Query
 from index.records import Document, InstanceKey, InstanceRecord, Level, Origin, StoredInstance
+from index.register import Register
 from index.rejection import RULES, Rule
 from index.removal import Removal
 from index.removals import Removals
@@ -84,6 +85,7 @@ class Catalog:
         self._versions = Versions(database, self._admission, removal)
         self.removals = Removals(database, self._admission, removal, self._versions, rules)
         self.purge = Purge(database, self._admission)
+        self.register = Register(database)
         self._notes = Notes(database, self.removals.bin, rules)
         self._arrivals: GroupCommit[_Arrival, Added] = GroupCommit(self._apply)
         self._known_alone = database.prepare(statements.known(database, alone=True))

@@ -33,7 +33,8 @@ class AccessLog:
 
     def queried(self, principal: Principal, query: Query) -> None:
         """A search: its level and keywords, never the values, which may be names."""
-        keywords = ",".join(sorted({part.keyword for part in query.filters}))
+        named = [part.keyword for part in query.filters] + [key.filter.keyword for key in query.declared]
+        keywords = ",".join(sorted(set(named)))
         self._write("Query", principal, detail=f"{query.level.value} {keywords}".strip())
 
     def received(self, principal: Principal, origin: Origin, outcome: StoreOutcome) -> None:
@@ -60,6 +61,10 @@ class AccessLog:
         """Instances were deleted, rejected, purged, or came back: each time one event."""
         event = "DICOM Study Deleted" if detail.startswith(("deleted", "purge")) else "DICOM Instances Accessed"
         self._write(event, principal, study_instance_uid=study, detail=detail, count=count)
+
+    def declared(self, principal: Principal, detail: str) -> None:
+        """What can be searched has changed."""
+        self._write("Security Alert", principal, detail=detail)
 
     def _write(
         self,

@@ -7,10 +7,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from config import settings
 from index.access import Audit, Permission, Principal, permits
+from index.attribute_paths import Path, name_of
 from index.catalog import Catalog, SetAside
+from index.declared import Declaration, Declarations
 from index.errors import PacsError
 from index.query import Query
-from index.records import Answer, Document, InstanceKey, Origin, RenderOptions, StoredInstance, StoreOutcome, Wanted
+from index.records import (
+    Answer,
+    Document,
+    InstanceKey,
+    Level,
+    Origin,
+    RenderOptions,
+    StoredInstance,
+    StoreOutcome,
+    Wanted,
+)
 from index.search import Search
 from storage import metadata, pictures, pixel_data, retrieve
 from storage.accesslog import AccessLog
@@ -193,6 +205,24 @@ class Archive:
         """Make a version that was set aside current; what was current is set aside. Raises NotFound."""
         self._catalog.restore(principal.scope, version, origin)
         self._log.restored(principal, version.key.study_instance_uid)
+
+    @permits(Permission.QUERY)
+    def declarations(self, principal: Principal, /) -> Declarations:  # noqa: ARG002 - the same list for all tenants
+        """The attributes that are searchable by declaration, and how far each is filled."""
+        return self._catalog.register.read()
+
+    @permits(Permission.ADMINISTER)
+    def declare(self, principal: Principal, /, path: Path, level: Level, vr: str = "") -> Declaration:
+        """Make an attribute searchable; a job fills in what is stored already. Raises InvalidQuery, Conflict."""
+        declaration = self._catalog.register.declare(path, level, vr)
+        self._log.declared(principal, f"{level.value} {declaration.name} searchable")
+        return declaration
+
+    @permits(Permission.ADMINISTER)
+    def give_up(self, principal: Principal, /, path: Path, level: Level) -> None:
+        """Make an attribute unsearchable again. Raises NotFound."""
+        self._catalog.register.give_up(path, level)
+        self._log.declared(principal, f"{level.value} {name_of(path)} no longer searchable")
 
 
 class _AuditedIntake:
