@@ -235,6 +235,11 @@ class Dimse:
     response_timeout_seconds: float = setting(
         120.0, "How long a C-MOVE destination may take to answer for one instance.", at_least=0.1
     )
+    relational_queries: Literal["negotiated", "always"] = setting(
+        "negotiated",
+        "Who may query without the unique keys of the levels above: peers that have `negotiated` it (PS3.4 C.5.1.1), "
+        "or all, `always`.",
+    )
     move_attempts: int = setting(
         2, "How often an instance is sent to a C-MOVE destination that loses the association meanwhile.", at_least=1
     )
@@ -293,6 +298,12 @@ class Worker:
     sweep_hours: float = setting(
         6.0,
         "Hours between two searches for objects that no row of the index names, left by a crash; 0 turns them off.",
+        at_least=0,
+    )
+    purge_minutes: float = setting(
+        10.0,
+        "Minutes between two looks for what was deleted more than `archive.undo_days` ago; 0 turns them off: then "
+        "nothing is ever removed for good.",
         at_least=0,
     )
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
 from socket import socket
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ from config.load import find_file, load
 from config.settings import Settings, SettingsError
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 _STARTED = time.monotonic()
 
@@ -257,6 +258,66 @@ def install(settings: Settings, package: Path | None) -> None:
         install_viewer(Path(settings.web.viewer_folder), package, say=click.echo)
     except CannotInstall as error:
         click.echo(f"pacs: {error}", err=True)
+        sys.exit(1)
+
+
+@main.group()
+def removed() -> None:
+    """What was deleted, and what rejection notes hide."""
+
+
+@removed.command("list")
+@click.option("--study", metavar="UID", help="Only what concerns this study.")
+@_with_settings
+def list_removed(settings: Settings, study: str | None) -> None:
+    """List deletions and rejections, newest first, each with the number to restore it by."""
+    from pacs.removed import list_all
+
+    for one in list_all(settings, study):
+        click.echo(one)
+
+
+@removed.command("show")
+@click.argument("number", type=int)
+@_with_settings
+def show_removed(settings: Settings, number: int) -> None:
+    """List the instances that a deletion or rejection has taken."""
+    from pacs.removed import show
+
+    for one in _or_exit(lambda: list(show(settings, number))):
+        click.echo(one)
+
+
+@removed.command("restore")
+@click.argument("number", type=int)
+@click.option("--instance", "instances", metavar="UID", multiple=True, help="Only this SOP Instance UID; repeatable.")
+@_with_settings
+def restore_removed(settings: Settings, number: int, instances: tuple[str, ...]) -> None:
+    """Bring back what a deletion or rejection has taken; a rejection is revoked by that."""
+    from pacs.removed import restore as bring_back
+
+    click.echo(_or_exit(lambda: bring_back(settings, number, instances)))
+
+
+@removed.command("purge")
+@click.argument("number", type=int)
+@click.confirmation_option(prompt="This cannot be undone. Remove it for good?")
+@_with_settings
+def purge_removed(settings: Settings, number: int) -> None:
+    """Remove for good, now, what a deletion or rejection has taken."""
+    from pacs.removed import purge
+
+    click.echo(_or_exit(lambda: purge(settings, number)))
+
+
+def _or_exit(action: Callable[[], R]) -> R:
+    """What an action returns; a refusal ends the command with status 1 and one clear line."""
+    from index.errors import PacsError
+
+    try:
+        return action()
+    except PacsError as error:
+        click.echo(f"pacs: {error.detail}", err=True)
         sys.exit(1)
 
 

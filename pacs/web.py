@@ -25,6 +25,7 @@ from pacs.auth.local import local_principal
 from pacs.bind import is_loopback
 from pacs.connection import HttpConnection
 from pacs.lifeline import Lifeline
+from pacs.portal import removed
 from pacs.services import Services, build
 from pacs.viewer import pages as viewer
 from storage.archive import Archive
@@ -58,7 +59,7 @@ def pages(archive: Archive, settings: Settings) -> Starlette:
     """All routes. Never to be served without the gate."""
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
     start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
-    routing = [dicomweb, Route("/healthz", _healthy), *start_page, *viewer.routes(settings)]
+    routing = [dicomweb, Route("/healthz", _healthy), *start_page, *viewer.routes(settings), *removed.routes(archive)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
 
 

@@ -3,18 +3,32 @@
 import logging
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from config.settings import Settings
 from index.errors import PacsError
 from pacs.lifeline import Lifeline
 from pacs.services import Services, build
 from storage.deletion import sweep
+from storage.purging import purge
+from storage.removal_records import write_all
 
 logger = logging.getLogger(__name__)
 
 _FIRST_SWEEP_SECONDS = 600.0
 """Not at the very start: then everybody who waited for the server is busy with it."""
+
+_FIRST_PURGE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Chore:
+    name: str
+    work: Callable[[Services], None]
+    seconds: float
+    """Between two rounds; 0 turns it off."""
+    first_seconds: float
 
 
 def run(settings: Settings, _sockets: Mapping[str, socket.socket], lifeline: Lifeline) -> None:
@@ -23,22 +37,38 @@ def run(settings: Settings, _sockets: Mapping[str, socket.socket], lifeline: Lif
     stopping = threading.Event()
     lifeline.on_stop(stopping.set, grace_seconds=settings.web.shutdown_seconds)
     lifeline.ready()
-    if settings.worker.sweep_hours:
-        pause = min(_FIRST_SWEEP_SECONDS, settings.worker.sweep_hours * 3600)
-        while not stopping.wait(pause):
-            _sweep(services)
-            pause = settings.worker.sweep_hours * 3600
+    chores = (
+        _Chore("sweep", _sweep, settings.worker.sweep_hours * 3600, _FIRST_SWEEP_SECONDS),
+        _Chore("purge", _purge, settings.worker.purge_minutes * 60, _FIRST_PURGE_SECONDS),
+    )
+    # Each in its own thread: a sweep of a large store takes long.
+    threads = [threading.Thread(target=_repeat, args=(chore, services, stopping)) for chore in chores if chore.seconds]
+    for thread in threads:
+        thread.start()
     stopping.wait()
+    for thread in threads:
+        thread.join()
     services.close()
 
 
+def _repeat(chore: "_Chore", services: Services, stopping: threading.Event) -> None:
+    """Do it again and again. What goes wrong is logged and tried again the next time."""
+    pause = min(chore.first_seconds, chore.seconds)
+    while not stopping.wait(pause):
+        try:
+            chore.work(services)
+        except PacsError as error:
+            logger.error("a chore was given up", extra={"Chore": chore.name, "Reason": error.detail})
+        except Exception:
+            logger.exception("a chore failed", extra={"Chore": chore.name})
+        pause = chore.seconds
+
+
 def _sweep(services: Services) -> None:
-    """One search for orphans. What goes wrong is logged and tried again the next time."""
-    try:
-        swept = sweep(services.catalog, services.blobs)
-    except PacsError as error:
-        logger.error("the sweep was given up", extra={"Reason": error.detail})
-    except Exception:
-        logger.exception("the sweep failed")
-    else:
-        logger.info("swept", extra={"Objects": swept.objects, "Removed": swept.removed})
+    swept = sweep(services.catalog, services.blobs)
+    logger.info("swept", extra={"Objects": swept.objects, "Removed": swept.removed})
+
+
+def _purge(services: Services) -> None:
+    write_all(services.catalog, services.blobs)
+    purge(services.catalog, services.blobs)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from config import settings
 from index.access import Audit, Permission, Principal, permits
 from index.attribute_paths import Path, name_of
+from index.bin import BinEntry, BinRow
 from index.catalog import Catalog, SetAside
 from index.declared import Declaration, Declarations
 from index.errors import PacsError
@@ -23,15 +24,27 @@ from index.records import (
     StoreOutcome,
     Wanted,
 )
+from index.restoration import Restored
 from index.search import Search
-from storage import metadata, pictures, pixel_data, retrieve
+from storage import metadata, pictures, pixel_data, removing, retrieve
 from storage.accesslog import AccessLog
 from storage.blobs import BlobStore
 from storage.incoming import Incoming, Intake
 from storage.ingest import Desk, ObjectIntake
 from storage.outgoing import OpenFrames, OpenObject
 
-__all__ = ["Archive", "Incoming", "Intake", "OpenFrames", "OpenObject", "RenderOptions", "SetAside"]
+__all__ = [
+    "Archive",
+    "BinEntry",
+    "BinRow",
+    "Incoming",
+    "Intake",
+    "OpenFrames",
+    "OpenObject",
+    "RenderOptions",
+    "Restored",
+    "SetAside",
+]
 
 _NOTHING_KNOWN = Incoming()
 
@@ -194,6 +207,59 @@ class Archive:
         animation = pictures.animation(self._shelf, principal.scope, instance, numbers, options)
         self._log.viewed(principal, instance.key.study_instance_uid)
         return animation
+
+    @permits(Permission.DELETE)
+    def delete(
+        self, principal: Principal, /, study: str, series: str | None, instance: str | None, *, origin: Origin
+    ) -> int:
+        """Delete what is below a study, series or instance; an administrator can restore it for `archive.undo_days`.
+
+        Returns how many instances went. Raises NotFound.
+        """
+        number, count = removing.delete(self._desk, principal.scope, (study, series, instance), origin)
+        self._log.removed(principal, study, count, f"deleted as {number}")
+        return count
+
+    @permits(Permission.DELETE)
+    def reject(
+        self, principal: Principal, /, code: str, where: tuple[str, str | None, str | None], origin: Origin
+    ) -> removing.Rejection:
+        """Store a rejection note with this title for what is below a study, series or instance. Raises NotFound."""
+        rejection = removing.reject(self._desk, principal.scope, code, where, origin)
+        self._log.received(principal, origin, rejection.note)
+        return rejection
+
+    @permits(Permission.ADMINISTER)
+    def removals(self, principal: Principal, /, study: str | None = None) -> Sequence[BinEntry]:
+        """What was deleted or rejected, of one study or of all, newest first."""
+        return self._catalog.removals.entries(principal.scope, study)
+
+    @permits(Permission.ADMINISTER)
+    def removal(self, principal: Principal, /, number: int) -> BinEntry:
+        """One deletion or rejection. Raises NotFound."""
+        return self._catalog.removals.entry(principal.scope, number)
+
+    @permits(Permission.ADMINISTER)
+    def removed(self, principal: Principal, /, number: int) -> Iterator[BinRow]:
+        """The objects that a deletion or rejection has taken. Raises NotFound."""
+        return self._catalog.removals.rows(principal.scope, number)
+
+    @permits(Permission.ADMINISTER)
+    def undo(
+        self, principal: Principal, /, number: int, origin: Origin, uids: frozenset[str] | None = None
+    ) -> Restored:
+        """Bring back what a deletion or rejection has taken, or some instances of it. Raises NotFound, Conflict."""
+        entry, restored = removing.undo(self._desk, principal.scope, number, origin, uids)
+        study = entry.key.study_instance_uid
+        self._log.removed(principal, study, restored.instances, f"restored from {number}")
+        return restored
+
+    @permits(Permission.ADMINISTER)
+    def purge(self, principal: Principal, /, number: int) -> BinEntry:
+        """Remove for good what a deletion or rejection has taken; the worker does it soon. Raises NotFound."""
+        entry = self._catalog.removals.hasten(principal.scope, number)
+        self._log.removed(principal, entry.key.study_instance_uid, entry.instances, f"purge of {number} ordered")
+        return entry
 
     @permits(Permission.ADMINISTER)
     def set_aside(self, principal: Principal, /, sop_instance_uid: str | None = None) -> Sequence[SetAside]:
