@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
 from dicomweb import bulkdata, delete, frames, metadata, qido, rendered, stow, wado, wado_uri
+from dicomweb.capabilities import described
 from dicomweb.edge import Call, Endpoint, Handler, Web
 from dicomweb.replies import Reply
 from dicomweb.threads import Threads
@@ -67,7 +68,8 @@ def routes(archive: Archive, settings: Settings) -> list[BaseRoute]:
         readers=Threads(settings.web.threads, "web-read"),
         writers=Threads(settings.web.threads, "web-store"),
     )
-    found: list[BaseRoute] = [Route(path, Endpoint(web, handlers)) for path, handlers in RESOURCES]
+    resources = (*RESOURCES, *described(RESOURCES))
+    found: list[BaseRoute] = [Route(path, Endpoint(web, handlers)) for path, handlers in resources]
     # Methods are refused by the endpoints and what is left by this one, so that every error has the same shape.
     rest = Endpoint(web, dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), _nothing))
     return [*found, Route("/{rest:path}", rest, include_in_schema=False)]

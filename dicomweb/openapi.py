@@ -1,0 +1,115 @@
+"""The OpenAPI 3.1 document of the service, made from the table of operations."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Final
+
+from dicomweb.accept import Offer
+from dicomweb.operations import Description, Operation, Parameter, Resources, attributes, operations
+
+_UID: Final = {"type": "string", "pattern": "^[0-9.]+$", "maxLength": 64}
+_PATH_PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "study": ("Study Instance UID", _UID),
+    "series": ("Series Instance UID", _UID),
+    "instance": ("SOP Instance UID", _UID),
+    "frames": ("Frame numbers from 1, separated by commas", {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"}),
+    "code": ("Code of a rejection note, such as 113001^DCM", {"type": "string"}),
+    "path": ("Path of a bulk data value, as BulkDataURI has it", {"type": "string"}),
+}
+_OBJECT: Final = {"type": "object"}
+_SCHEMAS: Final[Mapping[str, Any]] = {
+    "DicomJson": {
+        "description": "A data set in the DICOM JSON model (PS3.18 F): tag in 8 hex digits -> attribute.",
+        "type": "object",
+        "additionalProperties": {"$ref": "#/components/schemas/Attribute"},
+    },
+    "Attribute": {
+        "type": "object",
+        "required": ["vr"],
+        "properties": {
+            "vr": {"type": "string", "pattern": "^[A-Z]{2}$"},
+            "Value": {"type": "array"},
+            "InlineBinary": {"type": "string", "contentEncoding": "base64"},
+            "BulkDataURI": {"type": "string"},
+        },
+    },
+    "Error": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["status", "message"],
+                "properties": {"status": {"type": "integer"}, "message": {"type": "string"}},
+            }
+        },
+    },
+}
+
+
+def document(resources: Resources, address: str) -> dict[str, Any]:
+    """The whole document; `address` is the absolute URL of the service."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations(resources):
+        path = re.sub(r":path\}", "}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "DICOMweb", "version": version("open-pacs"), "license": _LICENCE},
+        "servers": [{"url": address}],
+        "paths": paths,
+        "components": {"schemas": _SCHEMAS},
+    }
+
+
+_LICENCE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    row = operation.description
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": row.summary,
+        "description": f"PS3.18 {row.section}",
+        "parameters": [*_path_parameters(operation.path), *_query_parameters(row)],
+        "responses": {str(status): _response(status, row) for status in row.statuses},
+    }
+    if row.bodies:
+        described["requestBody"] = {"required": True, "content": {name: {} for name in row.bodies}}
+    return described
+
+
+def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
+    for name in re.findall(r"\{(\w+)", path):
+        meaning, schema = _PATH_PARAMETERS[name]
+        yield {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
+
+
+def _query_parameters(row: Description) -> list[dict[str, Any]]:
+    parameters: Sequence[Parameter] = row.parameters
+    if row.level is not None:
+        parameters = (*parameters, *attributes(row.level))
+    return [{"name": one.name, "in": "query", "description": one.meaning, "schema": one.schema} for one in parameters]
+
+
+def _response(status: int, row: Description) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if status >= 400:
+        described["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    elif status != HTTPStatus.NO_CONTENT and row.answers:
+        described["content"] = {name: _content(name, row) for name in dict.fromkeys(map(media_type, row.answers))}
+    return described
+
+
+def media_type(offer: Offer) -> str:
+    """The media type of the whole answer, as Content-Type has it."""
+    return f'multipart/related; type="{offer.media_type}"' if offer.packaging == "multipart" else offer.media_type
+
+
+def _content(name: str, row: Description) -> dict[str, Any]:
+    if name not in ("application/dicom+json", "application/json"):
+        return {}
+    item = {"$ref": "#/components/schemas/DicomJson"}
+    return {"schema": item if row.bodies else {"type": "array", "items": item}}
