@@ -4,22 +4,24 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, func, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, column, func, literal_column, select, table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL
+from sqlalchemy.schema import Table
 
 from config import settings
-from index.errors import InvalidQuery, OutOfResources, PacsError, Unreachable
+from index.errors import InvalidQuery, OutOfResources, PacsError, TooLong, Unreachable
 from index.matching import glob, like
+from index.substrings import Texts, full_text_query
 
 Connection = Any
 """A DBAPI connection of sqlite3 or psycopg: both have `execute(sql, params)` that returns a cursor."""
@@ -27,6 +29,9 @@ Connection = Any
 _SQLITE_BUSY_SECONDS = 30.0
 _SQLITE_STEPS_BETWEEN_CLOCK_READS = 20_000
 _WRITE_TIMEOUT_SECONDS = 60.0
+_HAS_TRIGRAMS = "SELECT count(*) = 2 FROM pg_indexes WHERE indexname IN ('ix_studies_texts', 'ix_patients_texts')"
+_HAS_FOREIGN_TRIGRAMS = "SELECT cardinality(show_trgm('\u0436\u0443\u043a')) > 0"
+"""With the locale C the server takes letters beyond ASCII for blanks."""
 
 
 class Conflicting(PacsError):
@@ -150,10 +155,29 @@ class Sqlite:
         return orjson.dumps(list(values)).decode()
 
     @staticmethod
+    def has_trigrams(_texts: Texts, _read: Any) -> bool:
+        return True
+
+    @staticmethod
+    def holding(owner: Table, _clause: ColumnElement[bool]) -> Select[Any]:
+        name = f"{owner.name}_texts"
+        found = literal_column(name).op("MATCH", is_comparison=True)(bindparam("texts", type_=Text()))
+        return select(column("rowid")).select_from(table(name)).where(found)
+
+    @staticmethod
+    def texts_value(texts: Texts) -> str:
+        return full_text_query(texts)
+
+    @staticmethod
+    def execute_fresh(connection: sqlite3.Connection, sql: str, values: Any) -> Any:
+        # Plans of SQLite do not depend on values.
+        return connection.execute(sql, values)
+
+    @staticmethod
     def translate(exc: BaseException) -> BaseException:
         words = str(exc)
         if "interrupted" in words:
-            return OutOfResources("The query takes too long; narrow it, for instance by a date range")
+            return TooLong()
         if "full" in words or "locked" in words:
             return OutOfResources(f"The index cannot be written: {words}")
         if isinstance(exc, sqlite3.IntegrityError):
@@ -176,6 +200,7 @@ class Postgresql:
         self.errors = (psycopg.Error,)
         self._arguments: dict[str, Any] = self.dialect.create_connect_args(url)[1]
         self._timeout = database.statement_timeout_seconds
+        self._trigrams: tuple[bool, bool] | None = None
 
     def _open(self, timeout_seconds: float) -> Connection:
         limit = f"-c statement_timeout={int(timeout_seconds * 1000)} -c jit=off"
@@ -226,10 +251,32 @@ class Postgresql:
     def list_value(values: Sequence[Any]) -> list[Any]:
         return list(values)
 
+    def has_trigrams(self, texts: Texts, read: Callable[[str], list[Any]]) -> bool:
+        """Whether the server could make the indexes, and of which letters: asked once."""
+        if self._trigrams is None:
+            made = read(_HAS_TRIGRAMS)[0][0]
+            self._trigrams = (made, made and read(_HAS_FOREIGN_TRIGRAMS)[0][0])
+        ascii_, foreign = self._trigrams
+        return ascii_ and (foreign or all(piece.isascii() for piece in texts.pieces))
+
+    @staticmethod
+    def holding(owner: Table, clause: ColumnElement[bool]) -> Select[Any]:
+        # The condition itself is what the GIN index serves; its limit lets the server choose to read the table.
+        return select(owner.c.id).where(owner.c.tenant_id == bindparam("tenant"), clause)
+
+    @staticmethod
+    def texts_value(_texts: Texts) -> str:
+        return ""
+
+    @staticmethod
+    def execute_fresh(connection: Connection, sql: str, values: Any) -> Any:
+        # Not prepared: the server chooses by the values whether its trigrams lead anywhere.
+        return connection.execute(sql, values, prepare=False)
+
     def translate(self, exc: BaseException) -> BaseException:
         errors = self._psycopg.errors
         if isinstance(exc, errors.QueryCanceled):
-            return OutOfResources("The query takes too long; narrow it, for instance by a date range")
+            return TooLong()
         if isinstance(exc, errors.UniqueViolation | errors.ForeignKeyViolation | errors.TransactionRollback):
             return Conflicting(type(exc).__name__)
         if isinstance(exc, errors.DiskFull | errors.OutOfMemory):

@@ -104,7 +104,7 @@ class Lost(PacsError):
 
 
 class TooLong(OutOfResources):
-    """The statement takes too long and was cancelled."""
+    """The query takes too long; narrow it, for instance by a date range."""
 
 
 class TooBroad(OutOfResources):

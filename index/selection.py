@@ -1,30 +1,32 @@
 """Query + Scope -> the ids of the rows that match, in order.
 
 Theory. The SQL depends only on the shape of a query: its level, which attributes are filtered in which way, its
-order. It is compiled once a shape and kept; values are bound. The answer is ids alone, so that the database can
-work in narrow indexes; `index.search` fetches the documents of one page of ids afterwards.
+order, and the way to its rows (`index.plans`). It is compiled once a shape and kept; values are bound. The answer is
+ids alone, so that the database can work in narrow indexes; `index.search` fetches the documents of one page of ids
+afterwards.
 
-Study lists are read newest first. A filter that an index can serve is not always best served by it: the 100
-newest of 300,000 CT studies are found sooner by walking the list and looking, the 3 studies of "Xavier*" sooner
-by their names. So such a filter's matches are counted first, up to `_FEW`; few are looked up and sorted, many are
-met soon on the walk.
+Databases guess badly how many rows a filter leaves, so each way is written such that they have no other choice: an
+index that must not be used gets a sum instead of its column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal_column, select
+from sqlalchemy.sql import visitors
 
 from index.access import Scope
 from index.attributes import BY_KEYWORD, Attribute, levels_down_to
-from index.criteria import Criterion, criterion
+from index.criteria import criterion
+from index.criterion import Criterion
 from index.database import Database, Prepared
-from index.errors import InvalidQuery
+from index.declared_criteria import declared_criteria
+from index.errors import InvalidQuery, TooLong
+from index.plans import Plan, Planner, Way, term_rows, too_broad
 from index.query import AnyOf, Exact, Query
 from index.records import Level
 from index.tables import instances, patients, series, studies, study_terms, tenants
 
-_FEW = 1000
 _MAXIMUM_SHAPES = 1000
 _MAXIMUM_FILTERS = 64
 
@@ -44,11 +46,6 @@ FROM: Mapping[Level, Any] = {
     ),
 }
 
-_SELECTIVE = frozenset(
-    {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "AccessionNumber", "StudyID"}
-)
-"""A single value of one of these leaves few rows; no other filter needs an index then."""
-
 
 class Selection:
     """Finds ids; shared by search and retrieve, so that both see the same rows."""
@@ -56,6 +53,7 @@ class Selection:
     def __init__(self, database: Database) -> None:
         """Compiles on demand."""
         self._database = database
+        self._planner = Planner(database)
         self._shapes: dict[object, Prepared] = {}
         self._tenant = database.prepare(select(tenants.c.id).where(tenants.c.name == bindparam("name")))
         self._tenant_ids: dict[str, int] = {}
@@ -71,43 +69,54 @@ class Selection:
 
     def ids(self, scope: Scope, query: Query) -> list[int]:
         """Ids of the matching rows of the query's level, in its order, from offset up to limit."""
-        criteria = self._criteria(query)
-        tenant = self.tenant_id(scope.tenant)
-        if tenant is None or scope.study_instance_uids == frozenset() or query.limit == 0:
+        if query.limit == 0:
+            self._criteria(query)  # Raises what is wrong with them.
             return []
-        driver = self._driver(query, criteria, tenant)
-        restricted = scope.study_instance_uids is not None
-        shape = (
-            "ids",
-            query.level,
-            _shape(criteria),
-            driver,
-            query.order,
-            query.limit is None,
-            bool(query.offset),
-            restricted,
-        )
-        statement = self._shapes.get(shape)
-        if statement is None:
-            built = self._where(select(TABLE_OF[query.level].c.id), query, criteria, driver, restricted)
-            statement = self._remember(shape, _paged(built.order_by(*_order(query)), query))
-        params = self._params(criteria, tenant, scope) | {"limit": query.limit, "offset": query.offset}
-        return [row[0] for row in self._database.rows(statement, params)]
+        wanted = None if query.limit is None else query.offset + query.limit
+        paging = (query.order, query.limit is None, bool(query.offset))
 
-    def count(self, scope: Scope, query: Query) -> int:
-        """Number of matching rows, without limit and offset."""
+        def build(criteria: Sequence[Criterion], plan: Plan, restricted: bool) -> Select[Any]:
+            built = self._where(select(TABLE_OF[query.level].c.id), query, criteria, plan, restricted)
+            return _paged(built.order_by(*_order(query, plan, restricted)), query)
+
+        return [row[0] for row in self._rows(scope, query, wanted, (("ids", *paging), build))]
+
+    def count(self, scope: Scope, query: Query, most: int | None = None) -> int:
+        """Number of matching rows, without limit and offset; counting stops at `most`."""
+
+        def build(criteria: Sequence[Criterion], plan: Plan, restricted: bool) -> Select[Any]:
+            identity = TABLE_OF[query.level].c.id
+            if most is None:
+                return self._where(select(func.count(identity)), query, criteria, plan, restricted)
+            some = self._where(select(identity), query, criteria, plan, restricted).limit(bindparam("most"))
+            return select(func.count()).select_from(some.subquery())
+
+        rows = self._rows(scope, query, most, (("count", most is None), build), {"most": most})
+        return int(rows[0][0]) if rows else 0
+
+    def _rows(
+        self, scope: Scope, query: Query, wanted: int | None, what: Any, more: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """The rows of a statement, `what` is its name and the function that builds it. None are visible: no rows."""
         criteria = self._criteria(query)
-        tenant = self.tenant_id(scope.tenant)
-        if tenant is None or scope.study_instance_uids == frozenset():
-            return 0
-        restricted = scope.study_instance_uids is not None
-        driver = self._driver(query, criteria, tenant)
-        shape = ("count", query.level, _shape(criteria), driver, restricted)
-        statement = self._shapes.get(shape)
-        if statement is None:
-            counted = select(func.count(TABLE_OF[query.level].c.id))
-            statement = self._remember(shape, self._where(counted, query, criteria, driver, restricted))
-        return int(self._database.rows(statement, self._params(criteria, tenant, scope))[0][0])
+        plan = Plan(Way.LIST)
+        try:
+            tenant = self.tenant_id(scope.tenant)
+            if tenant is None or scope.study_instance_uids == frozenset():
+                return []
+            plan = self._planner.plan(query, criteria, tenant, wanted)
+            restricted = scope.study_instance_uids is not None
+            name, build = what
+            shape = (name, query.level, _shape(criteria), plan.shape, _has_many_keys(query), restricted)
+            statement = self._shapes.get(shape)
+            if statement is None:
+                statement = self._remember(shape, build(criteria, plan, restricted))
+            params = self._params(criteria, tenant, scope, plan)
+            return self._database.rows(
+                statement, {**params, "limit": query.limit, "offset": query.offset, **(more or {})}
+            )
+        except TooLong as exc:
+            raise too_broad(query, plan) from exc
 
     def _remember(self, shape: object, built: Select[Any]) -> Prepared:
         if len(self._shapes) >= _MAXIMUM_SHAPES:
@@ -116,66 +125,55 @@ class Selection:
         return statement
 
     def _criteria(self, query: Query) -> list[Criterion]:
-        if len(query.filters) > _MAXIMUM_FILTERS:
+        if len(query.filters) + len(query.declared) > _MAXIMUM_FILTERS:
             raise InvalidQuery(f"More than {_MAXIMUM_FILTERS} filters")
         made = []
         for number, one in enumerate(query.filters):
             row = searchable(one.keyword, query.level)
             made.append(criterion(self._database, row, one, (f"f{number}", query)))
-        return made
-
-    def _driver(self, query: Query, criteria: list[Criterion], tenant: int) -> int | None:
-        """Position of the criterion whose index drives the query; None walks the list, or leaves it to the database."""
-        if query.level is Level.PATIENT or any(_is_selective(one) for one in query.filters):
-            return None
-        for number, one in enumerate(criteria):
-            if one.terms is None:
-                continue
-            if self._matches_few(one, tenant):
-                return number
-        return None
-
-    def _matches_few(self, one: Criterion, tenant: int) -> bool:
-        shape = ("few", one.shape)
-        statement = self._shapes.get(shape)
-        if statement is None:
-            some = select(study_terms.c.study_fk).where(
-                study_terms.c.tenant_id == bindparam("tenant"), one.terms_where()
-            )
-            few = some.limit(bindparam("few")).subquery()
-            statement = self._remember(shape, select(func.count()).select_from(few))
-        found = self._database.rows(statement, {**one.params, "tenant": tenant, "few": _FEW + 1})[0][0]
-        return bool(found <= _FEW)
+        return made + declared_criteria(self._database, query)
 
     def _where(
-        self, built: Select[Any], query: Query, criteria: list[Criterion], driver: int | None, restricted: bool
+        self, built: Select[Any], query: Query, criteria: Sequence[Criterion], plan: Plan, restricted: bool
     ) -> Select[Any]:
-        built = built.select_from(FROM[query.level])
+        built = built.select_from(_source(query.level, plan))
         owner = patients if query.level is Level.PATIENT else studies
+        by_list = plan.way in (Way.KEY, Way.LIST)
         # With the sum no index serves the tenant: SQLite would walk the whole list to look each study up in the terms.
-        own = owner.c.tenant_id if driver is None else owner.c.tenant_id + literal_column("0")
-        built = built.where(own == bindparam("tenant"))
+        built = built.where(_hidden(owner.c.tenant_id, not by_list) == bindparam("tenant"))
         if query.level is Level.IMAGE:
-            built = built.where(instances.c.tenant_id == bindparam("tenant"))
+            named = any(one.keyword == "SOPInstanceUID" for one in query.filters)
+            # Or it would sort all instances of the tenant, rather than take those of the newest studies.
+            built = built.where(_hidden(instances.c.tenant_id, not named) == bindparam("tenant"))
         if restricted:
             built = built.where(self._scope_clause(query.level))
         for number, one in enumerate(criteria):
-            if number == driver:
-                terms = select(study_terms.c.study_fk).where(
-                    study_terms.c.tenant_id == bindparam("tenant"), one.terms_where()
-                )
-                built = built.where(studies.c.id.in_(terms))
-                if one.terms_suffice:
+            if number == plan.position:
+                built = self._follow(built, query, one, plan)
+                if plan.way in (Way.TERM, Way.LOOKUP) and one.terms_suffice:
                     continue
-            built = built.where(one.clause())
+            clause = one.clause()
+            built = built.where(_by_terms(clause) if plan.way is Way.TERM else clause)
         return built
 
-    def _params(self, criteria: list[Criterion], tenant: int, scope: Scope) -> dict[str, Any]:
+    def _follow(self, built: Select[Any], query: Query, one: Criterion, plan: Plan) -> Select[Any]:
+        """The condition that leads to the rows."""
+        if plan.way is Way.TERM:
+            return built.where(study_terms.c.tenant_id == bindparam("tenant"), one.terms_where())
+        if plan.way is Way.LOOKUP:
+            return built.where(studies.c.id.in_(term_rows(one)))
+        owner = patients if query.level is Level.PATIENT else studies
+        column = owner.c.id if one.owner_column is None else one.owner_column
+        return built.where(self._database.one_of(column, "rows"))
+
+    def _params(self, criteria: Sequence[Criterion], tenant: int, scope: Scope, plan: Plan) -> dict[str, Any]:
         params: dict[str, Any] = {"tenant": tenant}
         for one in criteria:
             params.update(one.params)
         if scope.study_instance_uids is not None:
             params["scope"] = self._database.list_value(sorted(scope.study_instance_uids))
+        if plan.way is Way.ROWS:
+            params["rows"] = self._database.list_value(plan.rows)
         return params
 
     def _scope_clause(self, level: Level) -> ColumnElement[bool]:
@@ -183,6 +181,32 @@ class Selection:
         if level is Level.PATIENT:
             return exists().where(studies.c.patient_fk == patients.c.id, visible)
         return visible
+
+
+def _source(level: Level, plan: Plan) -> Any:
+    if plan.way is not Way.TERM:
+        return FROM[level]
+    source = study_terms.join(studies, study_terms.c.study_fk == studies.c.id)
+    if level in (Level.SERIES, Level.IMAGE):
+        source = source.join(series, series.c.study_fk == studies.c.id)
+    if level is Level.IMAGE:
+        source = source.join(instances, instances.c.series_fk == series.c.id)
+    return source
+
+
+def _hidden(column: Any, hide: bool) -> Any:
+    """A number column that no index serves."""
+    return column + literal_column("0") if hide else column
+
+
+def _by_terms(clause: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The same condition on the sort key of the term, so that a range of dates is a range of the term's studies."""
+
+    def replaced(element: Any, **_: Any) -> Any:
+        return study_terms.c.sort_key if element is studies.c.sort_key else None
+
+    found: ColumnElement[bool] = visitors.replacement_traverse(clause, {}, replaced)
+    return found
 
 
 def searchable(keyword: str, level: Level) -> Attribute:
@@ -205,11 +229,11 @@ def is_single(query: Query, keyword: str) -> bool:
     )
 
 
-def _is_selective(one: object) -> bool:
-    return isinstance(one, Exact | AnyOf) and one.keyword in _SELECTIVE
+def _has_many_keys(query: Query) -> bool:
+    return any(isinstance(one, AnyOf) for one in query.filters)
 
 
-def _shape(criteria: list[Criterion]) -> tuple[object, ...]:
+def _shape(criteria: Sequence[Criterion]) -> tuple[object, ...]:
     return tuple(one.shape for one in criteria)
 
 
@@ -220,26 +244,31 @@ def column_of(row: Attribute, level: Level) -> Any:
     return TABLE_OF[row.level].c[row.column]
 
 
-def _order(query: Query) -> list[Any]:
-    keys: list[Any] = []
-    last = False
-    for one in query.order:
-        row = searchable(one.keyword, query.level)
-        column = studies.c.sort_key if one.keyword == "StudyDate" else column_of(row, query.level)
-        keys.append(column.desc() if one.descending else column.asc())
-        last = one.descending
-    identity = TABLE_OF[query.level].c.id
-    if keys:
-        return [*keys, identity.desc() if last else identity.asc()]
-    return _default_order(query)
-
-
-def _default_order(query: Query) -> list[Any]:
+def _order(query: Query, plan: Plan, restricted: bool) -> list[Any]:
+    if query.order and plan.way is not Way.TERM:
+        keys: list[Any] = []
+        for one in query.order:
+            row = searchable(one.keyword, query.level)
+            column = studies.c.sort_key if one.keyword == "StudyDate" else column_of(row, query.level)
+            keys.append(column.desc() if one.descending else column.asc())
+        identity = TABLE_OF[query.level].c.id
+        return [*keys, identity.desc() if query.order[-1].descending else identity.asc()]
     if query.level is Level.PATIENT:
         return [patients.c.patient_name, patients.c.id]
+    # A list of keys is looked up key by key; the order must not tempt anybody to read the whole list for it.
+    return _default_order(query, _newest(plan, hide=restricted or (plan.way is Way.KEY and _has_many_keys(query))))
+
+
+def _newest(plan: Plan, *, hide: bool) -> list[Any]:
+    if plan.way is Way.TERM:
+        return [study_terms.c.sort_key.desc(), study_terms.c.study_fk.desc()]
+    return [_hidden(studies.c.sort_key, hide).desc(), studies.c.id.desc()]
+
+
+def _default_order(query: Query, newest: list[Any]) -> list[Any]:
     keys: list[Any] = []
     if not is_single(query, "StudyInstanceUID") or query.level is Level.STUDY:
-        keys += [studies.c.sort_key.desc(), studies.c.id.desc()]
+        keys += newest
     if query.level is Level.SERIES or (query.level is Level.IMAGE and not is_single(query, "SeriesInstanceUID")):
         keys += [series.c.series_number, series.c.id]
     if query.level is Level.IMAGE:

@@ -3,6 +3,10 @@
 Search columns hold normalised text (see `index.matching`) and carry the attribute's snake-case keyword as
 their name. Text is compared by code point on both databases (collation "C" on PostgreSQL). Documents are
 DICOM JSON bytes. Foreign keys are called `*_fk`, because `study_id` is the DICOM attribute Study ID.
+
+Beside these there are trigram indexes of some text columns (`index.substrings`). They differ between the databases and
+keep themselves up to date, by triggers on SQLite, so they stand in the migration alone: `studies_texts` and
+`patients_texts` on SQLite, `ix_studies_texts` and `ix_patients_texts` on PostgreSQL where pg_trgm can be had.
 """
 
 from typing import Any
@@ -83,6 +87,7 @@ patients = Table(
     _bytes("extra", nullable=True),
     UniqueConstraint("tenant_id", "patient_id", "issuer_of_patient_id", "anchor"),
     Index(None, "tenant_id", "patient_name", "id"),
+    Index(None, "tenant_id", "patient_birth_date"),
 )
 
 studies = Table(
@@ -119,6 +124,8 @@ studies = Table(
     Index(None, "tenant_id", "accession_number", "sort_key", "id"),
     Index(None, "tenant_id", "study_id", "sort_key", "id"),
     Index(None, "tenant_id", "patient_birth_date", "sort_key", "id"),
+    # The order of `orderby=PatientName`.
+    Index(None, "tenant_id", "patient_name", "id"),
     Index(None, "patient_fk"),
 )
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from pacs.migrations import trigrams
+
 revision = "0001"
 down_revision = None
 
@@ -87,6 +89,7 @@ def upgrade() -> None:
             name=op.f("uq_patients_tenant_id_patient_id_issuer_of_patient_id_anchor"),
         ),
     )
+    op.create_index(op.f("ix_patients_tenant_id_patient_birth_date"), "patients", ["tenant_id", "patient_birth_date"])
     op.create_index(op.f("ix_patients_tenant_id_patient_name_id"), "patients", ["tenant_id", "patient_name", "id"])
     op.create_table(
         "set_aside",
@@ -218,6 +221,7 @@ def upgrade() -> None:
         ],
     )
     op.create_index(op.f("ix_studies_patient_fk"), "studies", ["patient_fk"])
+    op.create_index(op.f("ix_studies_tenant_id_patient_name_id"), "studies", ["tenant_id", "patient_name", "id"])
     op.create_index(
         op.f("ix_studies_tenant_id_accession_number_sort_key_id"),
         "studies",
@@ -300,7 +304,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_fk", name=op.f("pk_documents")),
     )
-    op.create_table(
+    declarations = op.create_table(
         "declarations",
         sa.Column("id", ID, nullable=False),
         sa.Column("path", TEXT, server_default="", nullable=False),
@@ -315,6 +319,36 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_declarations_generation"), "declarations", ["generation"], unique=True)
     op.create_index(op.f("ix_declarations_path_level"), "declarations", ["path", "level"])
+    # The attributes of `index.declared.DEFAULTS`; there is nothing yet that they could lack.
+    op.bulk_insert(
+        declarations,
+        [
+            {"path": path, "level": level, "vr": vr, "state": "ready", "generation": number}
+            for number, (path, level, vr) in enumerate(
+                (
+                    ("00101000", "PATIENT", "LO"),
+                    ("00101002.00100020", "PATIENT", "LO"),
+                    ("00101001", "PATIENT", "PN"),
+                    ("00081032.00080100", "STUDY", "SH"),
+                    ("00081032.00080102", "STUDY", "SH"),
+                    ("00321033", "STUDY", "LO"),
+                    ("00081060", "STUDY", "PN"),
+                    ("00400275.00400009", "SERIES", "SH"),
+                    ("00400275.00401001", "SERIES", "SH"),
+                    ("00082218.00080100", "SERIES", "SH"),
+                    ("00082218.00080102", "SERIES", "SH"),
+                    ("00081050", "SERIES", "PN"),
+                    ("00081070", "SERIES", "PN"),
+                    ("0040A043.00080100", "IMAGE", "SH"),
+                    ("0040A043.00080102", "IMAGE", "SH"),
+                    ("0040A491", "IMAGE", "CS"),
+                    ("0040A493", "IMAGE", "CS"),
+                    ("00700080", "IMAGE", "CS"),
+                ),
+                1,
+            )
+        ],
+    )
     op.create_table(
         "jobs",
         sa.Column("id", ID, nullable=False),
@@ -353,3 +387,4 @@ def upgrade() -> None:
             sqlite_with_rowid=False,
         )
         op.create_index(op.f(f"ix_{name}_owner_fk_declaration_fk_term"), name, ["owner_fk", "declaration_fk", "term"])
+    trigrams.make(op.get_bind())

@@ -1,6 +1,7 @@
 """Connections and schema: migrations, transactions, forks, restarts."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -40,8 +41,14 @@ def test_a_migrated_index_is_what_the_tables_say(empty_url: str) -> None:
     pacs.migrations.upgrade(empty_url)
     engine = create_engine(empty_url)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_name": _is_ordinary})
+        assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def _is_ordinary(name: str | None, _kind: str, _parents: object) -> bool:
+    """Trigram indexes differ between the databases, so the tables do not have them."""
+    return name is None or not re.search(r"_texts(_\w+)?$", name)
 
 
 def test_the_newest_revision_is_the_one_that_starts_look_for() -> None:

@@ -293,14 +293,14 @@ def test_filters_together(filled: tuple[Index, Oracle], level: Level, fuzzy: boo
         _check(index, oracle, Query(level, tuple(rng.sample(pool, rng.randint(2, 3))), fuzzy=fuzzy))
 
 
-@pytest.mark.parametrize("walk", [False, True], ids=["by term", "by walking the list"])
+@pytest.mark.parametrize("walk", [False, True], ids=["by an index", "by walking the list"])
 def test_limited_lists_are_the_start_of_the_whole_list(
     filled: tuple[Index, Oracle], walk: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever way a limited list is made, by the index of a filter or by walking the list, it is the same list."""
     index, oracle = filled
     if walk:
-        monkeypatch.setattr("index.selection._FEW", -1)
+        monkeypatch.setattr("index.plans._MOST", -1)
     for keyword in ("PatientName", "ReferringPhysicianName", "ModalitiesInStudy", "PatientID"):
         for one in _filters(BY_KEYWORD[keyword], oracle):
             whole = index.find(Query(Level.STUDY, (one,)))
