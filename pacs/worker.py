@@ -3,11 +3,14 @@
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from config.settings import Settings
 from index.errors import PacsError
+from index.filling import Filling
+from index.jobs import ClaimLost, Handlers, Jobs
 from pacs.lifeline import Lifeline
 from pacs.services import Services, build
 from storage.deletion import sweep
@@ -20,6 +23,9 @@ _FIRST_SWEEP_SECONDS = 600.0
 """Not at the very start: then everybody who waited for the server is busy with it."""
 
 _FIRST_PURGE_SECONDS = 60.0
+
+_BETWEEN_LOOKS_SECONDS = 1.0
+_LONGEST_BREAK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ def run(settings: Settings, _sockets: Mapping[str, socket.socket], lifeline: Lif
     )
     # Each in its own thread: a sweep of a large store takes long.
     threads = [threading.Thread(target=_repeat, args=(chore, services, stopping)) for chore in chores if chore.seconds]
+    threads.append(threading.Thread(target=_do_jobs, args=(services, stopping)))
     for thread in threads:
         thread.start()
     stopping.wait()
@@ -72,3 +79,43 @@ def _sweep(services: Services) -> None:
 def _purge(services: Services) -> None:
     write_all(services.catalog, services.blobs)
     purge(services.catalog, services.blobs)
+
+
+def _do_jobs(services: Services, stopping: threading.Event) -> None:
+    """Do what others ask for (`index.jobs`), one thing after the other."""
+    jobs, handlers = Jobs(services.database), Filling(services.database).handlers()
+    while not stopping.is_set():
+        try:
+            done = _do_job(jobs, handlers, stopping)
+        except PacsError as error:
+            logger.error("jobs cannot be read", extra={"Reason": error.detail})
+            done = False
+        if not done:
+            stopping.wait(_BETWEEN_LOOKS_SECONDS)
+
+
+def _do_job(jobs: Jobs, handlers: Handlers, stopping: threading.Event) -> bool:
+    """Do one job, if there is one; after each step others have as long for themselves as the step took."""
+    job = jobs.claim(handlers)
+    if job is None:
+        return False
+    about = {"Job": job.kind, "Key": job.key}
+    try:
+        began = time.monotonic()
+        for _ in handlers[job.kind](job):
+            if stopping.wait(min(time.monotonic() - began, _LONGEST_BREAK_SECONDS)):
+                jobs.release(job)
+                return True
+            began = time.monotonic()
+    except ClaimLost:
+        logger.warning("another worker goes on with a job", extra=about)
+    except PacsError as error:
+        pause = jobs.put_off(job, error.detail)
+        logger.error("a job was put off", extra={**about, "Reason": error.detail, "Seconds": pause})
+    except Exception as error:
+        pause = jobs.put_off(job, type(error).__name__)
+        logger.exception("a job failed", extra={**about, "Seconds": pause})
+    else:
+        jobs.finish(job)
+        logger.info("a job is done", extra=about)
+    return True
