@@ -349,36 +349,6 @@ def upgrade() -> None:
             )
         ],
     )
-    # The attributes of `index.declared.DEFAULTS`; there is nothing yet that they could lack.
-    op.bulk_insert(
-        declarations,
-        [
-            {"path": path, "level": level, "vr": vr, "state": "ready", "generation": number}
-            for number, (path, level, vr) in enumerate(
-                (
-                    ("00101000", "PATIENT", "LO"),
-                    ("00101002.00100020", "PATIENT", "LO"),
-                    ("00101001", "PATIENT", "PN"),
-                    ("00081032.00080100", "STUDY", "SH"),
-                    ("00081032.00080102", "STUDY", "SH"),
-                    ("00321033", "STUDY", "LO"),
-                    ("00081060", "STUDY", "PN"),
-                    ("00400275.00400009", "SERIES", "SH"),
-                    ("00400275.00401001", "SERIES", "SH"),
-                    ("00082218.00080100", "SERIES", "SH"),
-                    ("00082218.00080102", "SERIES", "SH"),
-                    ("00081050", "SERIES", "PN"),
-                    ("00081070", "SERIES", "PN"),
-                    ("0040A043.00080100", "IMAGE", "SH"),
-                    ("0040A043.00080102", "IMAGE", "SH"),
-                    ("0040A491", "IMAGE", "CS"),
-                    ("0040A493", "IMAGE", "CS"),
-                    ("00700080", "IMAGE", "CS"),
-                ),
-                1,
-            )
-        ],
-    )
     op.create_table(
         "jobs",
         sa.Column("id", ID, nullable=False),
