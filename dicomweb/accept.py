@@ -89,6 +89,7 @@ _PIXEL_TYPES: Final = (
     ("image/jxl", ()),
     ("video/mpeg2", ("video/mpeg",)),
     ("video/mp4", ()),
+    ("video/h265", ("video/hevc",)),
 )
 
 
@@ -118,7 +119,9 @@ PIXEL_DATA: Final = (*_PARTS, *_SINGLE)
 PIXEL_ELEMENT: Final = (_SINGLE[0], *_PARTS, *_SINGLE[1:])
 BULK: Final = (Offer(OCTET_STREAM), Offer(OCTET_STREAM, "multipart"))
 IMAGE: Final = (Offer("image/jpeg", aliases=("image/jpg",)), Offer("image/png"))
-VIDEO: Final = {name: (Offer(name, aliases=dict(_PIXEL_TYPES)[name]), *IMAGE) for name in ("video/mp4", "video/mpeg2")}
+VIDEO: Final = {
+    name: (Offer(name, aliases=aliases), *IMAGE) for name, aliases in _PIXEL_TYPES if name.startswith("video/")
+}
 DOCUMENT: Final = (Offer("application/pdf"),)
 
 

@@ -49,8 +49,9 @@ def _pixel_path(instance: StoredInstance) -> str | None:
     return next((path for path in instance.layout.bulk if path in _PIXELS), None)
 
 
-def _location(instance: StoredInstance, path: str) -> str:
-    return bulk_data_prefix(instance.key) + path
+def _location(call: Call, instance: StoredInstance, path: str) -> str:
+    """The BulkDataURI, as the metadata has it."""
+    return call.web.settings.web.public_url + bulk_data_prefix(instance.key) + path
 
 
 # Parts
@@ -65,9 +66,9 @@ def _parts(
         of_pixels = _pixel_path(instance)
         for path, (_, length) in instance.layout.bulk.items():
             if path == of_pixels:
-                yield from _pixel_parts(call, instance, choices, _location(instance, path))
+                yield from _pixel_parts(call, instance, choices, _location(call, instance, path))
             elif octets and not pixels:
-                yield Part(OCTET_STREAM, partial(_open, call, instance, path), length, _location(instance, path))
+                yield Part(OCTET_STREAM, partial(_open, call, instance, path), length, _location(call, instance, path))
 
 
 def _open(call: Call, instance: StoredInstance, path: str) -> Iterator[bytes]:
@@ -106,15 +107,16 @@ def values_reply(
     if pixels and len(uids) == 3 and choices[0].packaging == "single":
         return _pixels_reply(call, instances[0], choices)
     tag = entity_tag(instances, "pixels" if pixels else "bulk data", choices)
-    caching = instance_headers(call, tag) if len(uids) == 3 else growing_headers(tag)
+    caching = instance_headers(call, tag, instances[0]) if len(uids) == 3 else growing_headers(tag)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     parts = partial(_parts, call, instances, choices, pixels=pixels)
-    if next(iter(parts()), None) is None:
+    first = next(iter(parts()), None)
+    if first is None:
         if any(instance.layout.bulk and (_pixel_path(instance) or not pixels) for instance in instances):
             raise NotAcceptable("No bulk data can be had in a wanted media type (transfer-syntax=* takes any)")
         raise NotFound("There is no pixel data" if pixels else "There is no bulk data")
-    return multipart_reply(call, choices[0].media_type, parts, caching)
+    return multipart_reply(call, first.content_type.partition(";")[0], parts, caching)
 
 
 async def _retrieve(call: Call, offers: tuple[Offer, ...], *names: str, pixels: bool) -> Reply | StreamReply:
@@ -160,11 +162,11 @@ def _pixels_reply(call: Call, instance: StoredInstance, choices: Sequence[Choice
     frames = open_frames(call, instance, choices)
     packaging, part_type = packaging_of(choices, frames.transfer_syntax_uid)
     tag = entity_tag((instance,), "pixels", packaging, frames.transfer_syntax_uid)
-    caching = instance_headers(call, tag)
+    caching = instance_headers(call, tag, instance)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if packaging == "multipart":
-        location = _location(instance, _pixel_path(instance) or "")
+        location = _location(call, instance, _pixel_path(instance) or "")
         return multipart_reply(call, part_type, partial(_pixel_parts, call, instance, choices, location), caching)
     opened, content_type = _as_one(call, frames, part_type)
     return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
@@ -182,13 +184,13 @@ def _as_one(call: Call, frames: OpenFrames, part_type: str) -> tuple[OpenObject,
 def _value_reply(call: Call, instance: StoredInstance, path: str, choice: Choice) -> Reply | StreamReply:
     opened = call.archive.bulkdata(call.principal, instance, path)
     tag = entity_tag((instance,), "bulkdata", path, choice)
-    caching = instance_headers(call, tag)
+    caching = instance_headers(call, tag, instance)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if choice.packaging == "single":
         return partial_reply(call, opened.length_bytes, opened.read, choice.media_type, caching)
     whole = partial(opened.read, 0, opened.length_bytes)
-    part = Part(choice.media_type, whole, opened.length_bytes, _location(instance, path))
+    part = Part(choice.media_type, whole, opened.length_bytes, _location(call, instance, path))
     return multipart_reply(call, choice.media_type, lambda: (part,), caching)
 
 

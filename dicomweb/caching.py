@@ -7,6 +7,8 @@ and are always asked for. Everything is private: no shared cache may hold images
 """
 
 from collections.abc import Iterable
+from email.utils import formatdate
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -30,10 +32,16 @@ def entity_tag(instances: Iterable[StoredInstance], *variant: object) -> str:
     return f'"{digest.hexdigest()}"'
 
 
-def instance_headers(call: Call, tag: str) -> Headers:
-    """Caching headers of what is derived from one instance."""
+def instance_headers(call: Call, tag: str, instance: StoredInstance | None = None) -> Headers:
+    """Caching headers of what is derived from one instance, which was stored at a known time."""
     replaceable = call.web.settings.archive.duplicates == "replace"
-    return ((b"etag", tag.encode()), (b"cache-control", _ASK if replaceable else _KEEP), _VARY)
+    headers = ((b"etag", tag.encode()), (b"cache-control", _ASK if replaceable else _KEEP), _VARY)
+    return (*headers, (b"last-modified", _http_date(instance.stored_at_ms // 1000))) if instance else headers
+
+
+@lru_cache(maxsize=256)
+def _http_date(at_seconds: int) -> bytes:
+    return formatdate(at_seconds, usegmt=True).encode()
 
 
 def growing_headers(tag: str | None = None) -> Headers:
@@ -46,6 +54,8 @@ def not_modified(call: Call, tag: str, headers: Headers) -> Reply | None:
     """The 304 answer when the client already has what the tag stands for."""
     asked = call.header(b"if-none-match")
     if not asked:
-        return None
+        since = call.header(b"if-modified-since").encode("latin-1", "replace")
+        # The very date that we gave: only then nothing depends on clocks (RFC 9110 13.1.3).
+        return Reply(304, headers) if since and since == dict(headers).get(b"last-modified") else None
     known = {item.strip().removeprefix("W/") for item in asked.split(",")}
     return Reply(304, headers) if tag in known or "*" in known else None

@@ -135,5 +135,8 @@ class Endpoint:
             raise Unauthenticated
         handler = self.handlers.get(scope["method"])
         if handler is None:
-            raise MethodNotAllowed(sorted(self.handlers))
+            allowed = sorted({*self.handlers, "OPTIONS"})
+            if scope["method"] == "OPTIONS":
+                return Reply(204, ((b"allow", ", ".join(allowed).encode()),))
+            raise MethodNotAllowed(allowed)
         return await handler(Call(self.web, scope, receive, principal))

@@ -85,7 +85,7 @@ def frames_reply(
         raise NotFound("The instance has no such frame")
     packaging, part_type = packaging_of(choices, frames.transfer_syntax_uid)
     tag = entity_tag((frames.instance,), numbers, packaging, frames.transfer_syntax_uid)
-    caching = instance_headers(call, tag)
+    caching = instance_headers(call, tag, frames.instance)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     content_type = described(part_type, frames.transfer_syntax_uid)

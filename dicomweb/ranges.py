@@ -62,12 +62,12 @@ def partial_reply(
 ) -> Reply | StreamReply:
     """A single-part body, whole or the ranges that were asked for. Blocks.
 
-    With If-Range only when the entity tag is still the same (RFC 9110 13.1.5).
+    With If-Range only when the entity tag or the date is still the same (RFC 9110 13.1.5).
     """
-    tag = dict(headers).get(b"etag", b"").decode()
+    known = [value.decode() for name, value in headers if name in (b"etag", b"last-modified")]
     headers = ((b"accept-ranges", b"bytes"), *headers)
     condition = call.header(b"if-range")
-    wanted = [] if condition and condition != tag else spans(call.header(b"range"), length_bytes)
+    wanted = [] if condition and condition not in known else spans(call.header(b"range"), length_bytes)
     if len(wanted) > 1:
         return _several(call, wanted, length_bytes, read, (content_type, headers))
     start, stop = wanted[0] if wanted else (0, length_bytes)

@@ -31,7 +31,7 @@ class Reply:
     async def send(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it; the server leaves the body out for HEAD."""
         length = (b"content-length", b"%d" % sum(map(len, self.pieces)))
-        headers = [*self.headers] if self.status == 304 else [*self.headers, length]
+        headers = [*self.headers] if self.status in (204, 304) else [*self.headers, length]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         for piece in self.pieces[:-1]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -83,7 +83,7 @@ def open_objects(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -
     choice, parcels = _pack_all(call.archive.instances(call.principal, *uids), choices)
     form = (choice.media_type, choice.packaging, [parcel.transfer_syntax_uid for parcel in parcels])
     tag = entity_tag((parcel.instance for parcel in parcels), *form)
-    caching = instance_headers(call, tag) if len(uids) == 3 else growing_headers(tag)
+    caching = instance_headers(call, tag, parcels[0].instance) if len(uids) == 3 else growing_headers(tag)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if choice.media_type == ZIP.media_type:

@@ -13,7 +13,7 @@ from typing import Final
 from index.errors import CannotUnderstand, PacsError
 from index.records import DicomJson, Element
 from storage.composing import Content, encode, in_unicode
-from storage.directory_records import AT_TOP, KEYS, first, record_type
+from storage.directory_records import AT_TOP, KEYS, first, record_type, value_of
 from storage.meta_group import build_meta
 from storage.syntaxes import EXPLICIT_LITTLE
 
@@ -113,8 +113,8 @@ def _item(kind: str, dataset: DicomJson, reference: dict[str, Element]) -> bytea
     }
     keys: dict[str, Element] = {}
     for key in KEYS[kind]:
-        found = dataset.get(key.tag)
-        if found is not None and found.get("vr") == key.vr:
+        found = value_of(key, dataset)
+        if found is not None:
             keys[key.tag] = found
         elif key.required:
             keys[key.tag] = {"vr": key.vr}

@@ -12,7 +12,7 @@ from typing import Final
 from pydicom import uid
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from index.records import DicomJson
+from index.records import DicomJson, Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ def _keys(*keywords: str) -> tuple[Key, ...]:
     return tuple(sorted(found, key=lambda key: key.tag))
 
 
+_CONTENT_SEQUENCE: Final = "0040A730"
+_RELATIONSHIP: Final = "0040A010"
 _NUMBER: Final = "InstanceNumber"
 _CONTENT: Final = (_NUMBER, "ContentDate", "ContentTime")
 _LABELLED: Final = (*_CONTENT, "ContentLabel", "ContentDescription", "ContentCreatorName")
@@ -71,6 +73,7 @@ KEYS: Final[Mapping[str, tuple[Key, ...]]] = {
     ),
     "VALUE MAP": _keys(*_LABELLED),
     "STEREOMETRIC": (),
+    "ANNOTATION": _keys(*_LABELLED),
     "MEASUREMENT": _keys(*_LABELLED),
     "SURFACE": _keys(*_LABELLED),
     "SURFACE SCAN": _keys("ContentDate", "ContentTime"),
@@ -121,6 +124,7 @@ _TYPES: Final = {
     uid.SpatialFiducialsStorage: "FIDUCIAL",
     uid.RealWorldValueMappingStorage: "VALUE MAP",
     uid.StereometricRelationshipStorage: "STEREOMETRIC",
+    uid.MicroscopyBulkSimpleAnnotationsStorage: "ANNOTATION",
     uid.LensometryMeasurementsStorage: "MEASUREMENT",
     uid.AutorefractionMeasurementsStorage: "MEASUREMENT",
     uid.KeratometryMeasurementsStorage: "MEASUREMENT",
@@ -152,6 +156,18 @@ def record_type(dataset: DicomJson) -> str:
         if sop_class.startswith(prefix):
             return name
     return _BY_MODALITY.get(first(dataset, "00080060"), "IMAGE")
+
+
+def value_of(key: Key, dataset: DicomJson) -> Element | None:
+    """What the record repeats of the instance; None when it has the attribute not, or not as its VR says."""
+    element = dataset.get(key.tag)
+    if element is None or element.get("vr") != key.vr:
+        return None
+    if key.tag != _CONTENT_SEQUENCE:
+        return element
+    # Of a report's content only what modifies its title (PS3.3 table F.5-25).
+    items = [item for item in element.get("Value", ()) if item and first(item, _RELATIONSHIP) == "HAS CONCEPT MOD"]
+    return {"vr": "SQ", "Value": items} if items else None
 
 
 def first(dataset: DicomJson, tag: str) -> str:
