@@ -59,7 +59,8 @@ def pages(archive: Archive, settings: Settings) -> Starlette:
     """All routes. Never to be served without the gate."""
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
     start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
-    routing = [dicomweb, Route("/healthz", _healthy), *start_page, *viewer.routes(settings), *removed.routes(archive)]
+    own = [Route("/healthz", _healthy), *start_page, *removed.routes(archive)]
+    routing = [dicomweb, *own, *viewer.routes(settings)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
 
 
