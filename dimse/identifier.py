@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dimse.contexts import Model
-from dimse.elements import Encode, RawDataset, Writer, read, vr_of
+from dimse.elements import Encode, Raw, RawDataset, Writer, read, vr_of
 from dimse.texts import UTF_8, encoder
 from index.attributes import BY_KEYWORD, BY_TAG, Attribute, levels_down_to
 from index.errors import CannotUnderstand, InvalidQuery
@@ -26,7 +26,7 @@ FAILED_INSTANCES: Final = 0x00080058
 
 _CHARSET: Final = f"{SPECIFIC_CHARACTER_SET:08X}"
 
-_CONTROL: Final = frozenset(
+CONTROL: Final = frozenset(
     (SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, 0x00080053, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY)
 )
 """Elements of an identifier that are no keys to match."""
@@ -55,27 +55,12 @@ def parse(data: bytes, transfer_syntax_uid: str, model: Model) -> Identifier:
         keys = read(data, transfer_syntax_uid)
     except CannotUnderstand as exc:
         raise InvalidQuery(exc.detail) from exc
-    text = _plain(keys, QUERY_RETRIEVE_LEVEL)
+    text = plain(keys, QUERY_RETRIEVE_LEVEL)
     levels = {level.value: level for level in model.levels}
     if text not in levels:
         raise InvalidQuery("Query/Retrieve Level is missing or not in this model")
-    terms = tuple(_plain(keys, SPECIFIC_CHARACTER_SET).split("\\"))
+    terms = tuple(plain(keys, SPECIFIC_CHARACTER_SET).split("\\"))
     return Identifier(levels[text], keys, terms, SPECIFIC_CHARACTER_SET in keys)
-
-
-def find_query(identifier: Identifier) -> tuple[Query, bool]:
-    """The query of a C-FIND, and whether a key was given that we cannot match. Raises InvalidQuery."""
-    filters = []
-    unsupported = False
-    for tag, text in _values(identifier):
-        attribute = _attribute(tag, identifier.level)
-        if attribute is None or not attribute.searchable or text is None:
-            unsupported = True
-            continue
-        _check_level(attribute, identifier.level)
-        filters += _filters(attribute.keyword, text)
-    returned = frozenset(f"{tag:08X}" for tag in identifier.keys if tag not in _CONTROL)
-    return Query(identifier.level, tuple(filters), returned), unsupported
 
 
 def retrieve_query(identifier: Identifier) -> Query:
@@ -84,12 +69,12 @@ def retrieve_query(identifier: Identifier) -> Query:
     Other keys may only narrow it. Raises InvalidQuery.
     """
     filters: list[Filter] = []
-    for tag, text in _values(identifier):
+    for tag, raw in asking(identifier):
         attribute = BY_TAG.get(f"{tag:08X}")
-        if attribute is None or not attribute.searchable or text is None:
+        if attribute is None or not attribute.searchable or raw.vr == "SQ":
             raise InvalidQuery(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is not a key of a retrieve request")
-        _check_level(attribute, identifier.level)
-        made = _filters(attribute.keyword, text)
+        check_level(attribute, identifier.level)
+        made = _filters(attribute.keyword, text_of(identifier, tag, raw))
         if attribute.keyword in UNIQUE_KEYS.values() and not all(isinstance(one, Exact | AnyOf) for one in made):
             raise InvalidQuery(f"{attribute.keyword} of a retrieve request must be a value and no pattern")
         filters += made
@@ -108,7 +93,7 @@ class Renderer:
         self._encode = encoder(identifier.charset_terms)
         above = levels_down_to(identifier.level)
         unique = [BY_KEYWORD[UNIQUE_KEYS[level]].tag for level in model.levels if level in above]
-        wanted = {f"{tag:08X}" for tag in identifier.keys if tag not in _CONTROL}.union(unique)
+        wanted = {f"{tag:08X}" for tag in identifier.keys if tag not in CONTROL}.union(unique)
         constant: dict[str, Element] = {
             f"{QUERY_RETRIEVE_LEVEL:08X}": {"vr": "CS", "Value": [identifier.level.value]},
             f"{RETRIEVE_AE_TITLE:08X}": {"vr": "AE", "Value": [our_ae_title]},
@@ -150,31 +135,23 @@ def failed_instances(sop_instance_uids: Sequence[str], transfer_syntax_uid: str)
     return Writer(transfer_syntax_uid).write({f"{FAILED_INSTANCES:08X}": element}, str.encode)
 
 
-def _values(identifier: Identifier) -> list[tuple[int, str | None]]:
-    """The keys that ask for something, as text; None for the inside of sequences, which cannot be matched."""
-    charset = charset_of(identifier.charset_terms)
-    values: list[tuple[int, str | None]] = []
-    for tag, raw in identifier.keys.items():
-        if tag in _CONTROL or not tag & 0xFFFF or raw.is_empty:
-            continue
-        text = None
-        if raw.vr != "SQ":
-            text = charset.decode(raw.value, NAME_DELIMITERS).strip(" \0")
-            if "�" in text:
-                raise InvalidQuery(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) cannot be read in the character set given")
-        values.append((tag, text))
-    return values
+def asking(identifier: Identifier) -> list[tuple[int, Raw]]:
+    """The keys that ask for something: neither empty nor about the identifier itself."""
+    return [
+        (tag, raw) for tag, raw in identifier.keys.items() if tag not in CONTROL and tag & 0xFFFF and not raw.is_empty
+    ]
 
 
-def _attribute(tag: int, level: Level) -> Attribute | None:
-    attribute = BY_TAG.get(f"{tag:08X}")
-    if attribute is not None and attribute.keyword == "Modality" and level is Level.STUDY:
-        # Many workstations give Modality when they mean Modalities in Study.
-        return BY_KEYWORD["ModalitiesInStudy"]
-    return attribute
+def text_of(identifier: Identifier, tag: int, raw: Raw) -> str:
+    """The matching text of a key. Raises InvalidQuery when it cannot be read."""
+    text = charset_of(identifier.charset_terms).decode(raw.value, NAME_DELIMITERS).strip(" \0")
+    if "\ufffd" in text:
+        raise InvalidQuery(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) cannot be read in the character set given")
+    return text
 
 
-def _check_level(attribute: Attribute, level: Level) -> None:
+def check_level(attribute: Attribute, level: Level) -> None:
+    """Raise InvalidQuery for a key below the level of the query."""
     if attribute.level not in levels_down_to(level):
         raise InvalidQuery(f"{attribute.keyword} is below the level of the query")
 
@@ -184,6 +161,6 @@ def _filters(keyword: str, text: str) -> list[Filter]:
     return [] if one is None else [one]
 
 
-def _plain(keys: RawDataset, tag: int) -> str:
+def plain(keys: RawDataset, tag: int) -> str:
     raw = keys.get(tag)
     return raw.value.decode("ascii", "replace").strip(" \0") if raw else ""

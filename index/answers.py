@@ -151,6 +151,8 @@ PARTS: Mapping[str, Part] = {
     "image": Part(tuple(null() if column is None else column for _, _, column in IMAGE), _image),
 }
 
+_PRIVATE_BLOCKS = tuple(f"{block:02X}" for block in range(0x10, 0x100))
+"""Blocks of elements that a Private Creator can reserve (PS3.5 7.8.1)."""
 _OF_STUDY = SUMMARY_TAGS[Level.STUDY] | SUMMARY_TAGS[Level.PATIENT]
 _OF_STUDY_EXTRA = EXTRA_TAGS[Level.STUDY] | EXTRA_TAGS[Level.PATIENT]
 
@@ -200,11 +202,26 @@ def merge(names: Sequence[str], row: Sequence[Any], query: Query) -> Document:
         document = part.build(*row[start:end])
         start = end
         if name == "body" and not query.return_all:
-            document = {tag: document[tag] for tag in query.returned if tag in document}
+            asked = {tag: document[tag] for tag in query.returned if tag in document}
+            document = asked | _private(document, query.private) if query.private else asked
         merged.update(document)
     if query.paths:
         merged = _trimmed(merged, query.paths)
     return dict(sorted(merged.items()))
+
+
+def _private(document: Document, asked: Iterable[tuple[str, str]]) -> Document:
+    """Private attributes with their creators, in the block in which they were asked for."""
+    made: Document = {}
+    for tag, creator in asked:
+        group, block, number = tag[:4], tag[4:6], tag[6:]
+        for reserved in _PRIVATE_BLOCKS:
+            named = document.get(f"{group}00{reserved}", {}).get("Value") or ("",)
+            element = document.get(f"{group}{reserved}{number}")
+            if element is not None and str(named[0]).strip() == creator:
+                made |= {f"{group}00{block}": {"vr": "LO", "Value": [creator]}, tag: element}
+                break
+    return made
 
 
 def _trimmed(document: Document, paths: Iterable[tuple[str, ...]]) -> Document:

@@ -205,7 +205,7 @@ def test_refused_queries(server, population, level, model, values):
 def test_cancel(server, tmp_path):
     """A query with more answers than fit into one batch is cancelled after the first."""
     with raw_association(server, build_context(STUDY_FIND, EXPLICIT)) as sock:
-        _make_images(server, tmp_path, count=150)
+        template = _make_images(server, tmp_path, count=150)
         request = {
             commands.AFFECTED_SOP_CLASS: STUDY_FIND,
             commands.COMMAND_FIELD: 0x20,
@@ -214,6 +214,9 @@ def test_cancel(server, tmp_path):
             commands.DATA_SET_TYPE: 1,
         }
         identifier = bytes.fromhex("08005200") + b"CS\6\0IMAGE " + bytes.fromhex("08001800") + b"UI\0\0"
+        for tag, uid in (("20000D00", template.StudyInstanceUID), ("20000E00", template.SeriesInstanceUID)):
+            value = uid.encode() + b"\0" * (len(uid) % 2)
+            identifier += bytes.fromhex(tag) + b"UI" + len(value).to_bytes(2, "little") + value
         cancel = {commands.COMMAND_FIELD: 0x0FFF, commands.RESPONDED_TO: 5, commands.DATA_SET_TYPE: 0x0101}
         # Both go out together, so that the C-CANCEL is there before the first batch.
         sock.sendall(
@@ -241,7 +244,7 @@ def test_findscu(server, population):
     assert "Received Final Find Response (Success)" in printed
 
 
-def _make_images(server: Server, folder, *, count: int) -> None:
+def _make_images(server: Server, folder, *, count: int) -> Dataset:
     template = dcmread(sample("ct_head_phantom_54/I100.dcm"))
     del template.PixelData
     template.StudyInstanceUID, template.SeriesInstanceUID = generate_uid(), generate_uid()
@@ -252,6 +255,7 @@ def _make_images(server: Server, folder, *, count: int) -> None:
         paths.append(folder / f"{number}.dcm")
         template.save_as(paths[-1])
     assert set(store(server, paths).values()) == {0}
+    return template
 
 
 def _statuses(sock) -> list[int]:

@@ -13,9 +13,11 @@ from pydicom.sequence import Sequence
 
 from dimse.contexts import Model
 from dimse.elements import read
-from dimse.identifier import Identifier, Renderer, failed_instances, find_query, parse, retrieve_query
+from dimse.extended import NONE, Flags
+from dimse.find_request import FindRequest, find_request
+from dimse.identifier import Identifier, Renderer, failed_instances, parse, retrieve_query
 from index.errors import CannotUnderstand, InvalidQuery
-from index.query import AnyOf, Exact, PersonName, Range, Wildcard
+from index.query import AllOf, AnyOf, Clock, Empty, Exact, Moment, PersonName, Query, Range, Wildcard
 from index.records import Level
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -55,6 +57,12 @@ def identifier(model: Model = STUDY_ROOT, syntax: str = EXPLICIT, **values) -> I
     return parse(encoded(keys(**values), syntax), syntax, model)
 
 
+def find_query(asked: Identifier, model: Model = STUDY_ROOT, flags: Flags = NONE) -> tuple[Query, FindRequest]:
+    """The query of a C-FIND with these flags negotiated, and what else was asked."""
+    request = find_request(asked, model, flags)
+    return request.query(), request
+
+
 @syntaxes
 @pytest.mark.parametrize("undefined_lengths", [False, True])
 def test_reads_what_pydicom_writes(syntax, undefined_lengths):
@@ -78,7 +86,7 @@ def test_reads_what_pydicom_writes(syntax, undefined_lengths):
 @given(data=st.binary(max_size=300), syntax=st.sampled_from([IMPLICIT, EXPLICIT, BIG]))
 def test_garbage_raises_only_invalid_query(data, syntax):
     try:
-        find_query(parse(data, syntax, PATIENT_ROOT))
+        find_query(parse(data, syntax, PATIENT_ROOT), PATIENT_ROOT)
     except InvalidQuery:
         pass
 
@@ -100,7 +108,7 @@ def test_deep_nesting_is_refused():
 
 
 def test_keys_become_filters():
-    query, unsupported = find_query(
+    query, request = find_query(
         identifier(
             QueryRetrieveLevel="SERIES",
             PatientName="Smith^*",
@@ -112,7 +120,8 @@ def test_keys_become_filters():
             SeriesDescription="",
         )
     )
-    assert not unsupported
+    assert not request.unsupported
+    assert not request.declared
     assert query.level is Level.SERIES
     assert set(query.filters) == {
         PersonName("PatientName", "Smith^*"),
@@ -132,15 +141,95 @@ def test_matching_text_is_read_in_its_character_set():
 
 
 def test_modality_at_study_level_means_modalities_in_study():
-    query, unsupported = find_query(identifier(QueryRetrieveLevel="STUDY", Modality="CT"))
+    query, request = find_query(identifier(QueryRetrieveLevel="STUDY", Modality="CT"))
     assert query.filters == (Exact("ModalitiesInStudy", "CT"),)
-    assert not unsupported
+    assert not request.unsupported
 
 
 def test_a_key_that_cannot_be_matched_is_announced():
-    query, unsupported = find_query(identifier(QueryRetrieveLevel="STUDY", PatientComments="x"))
-    assert unsupported
+    query, request = find_query(identifier(QueryRetrieveLevel="STUDY", PatientComments="x"))
+    assert [([step.tag for step in path], text) for path, text in request.declared] == [(["00104000"], "x")]
     assert query.filters == ()
+
+
+def test_a_view_that_nobody_makes_is_announced():
+    assert find_query(identifier(QueryRetrieveLevel="STUDY", QueryRetrieveView="ENHANCED"))[1].unsupported
+    assert not find_query(identifier(QueryRetrieveLevel="STUDY", QueryRetrieveView=""))[1].unsupported
+
+
+SERIES_QUERY = {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": "1.2"}
+IMAGE_QUERY = {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": "1.2", "SeriesInstanceUID": ["1.3", "1.4"]}
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "missing"),
+    [
+        (STUDY_ROOT, {"QueryRetrieveLevel": "STUDY", "PatientName": "A*"}, None),
+        (STUDY_ROOT, SERIES_QUERY, None),
+        (STUDY_ROOT, IMAGE_QUERY, None),
+        (STUDY_ROOT, {**SERIES_QUERY, "StudyInstanceUID": ""}, "StudyInstanceUID"),
+        (STUDY_ROOT, {"QueryRetrieveLevel": "SERIES", "Modality": "CT"}, "StudyInstanceUID"),
+        (STUDY_ROOT, {**IMAGE_QUERY, "SeriesInstanceUID": ""}, "SeriesInstanceUID"),
+        (PATIENT_ROOT, {"QueryRetrieveLevel": "PATIENT"}, None),
+        (PATIENT_ROOT, {"QueryRetrieveLevel": "STUDY", "PatientID": "P1"}, None),
+        (PATIENT_ROOT, {"QueryRetrieveLevel": "STUDY", "PatientID": "P*"}, "PatientID"),
+        (PATIENT_ROOT, SERIES_QUERY, "PatientID"),
+    ],
+)
+def test_hierarchical_queries_name_what_is_above_relational_ones_need_not(model, values, missing):
+    if missing is None:
+        find_query(identifier(model, **values), model)
+    else:
+        with pytest.raises(InvalidQuery, match=missing) as caught:
+            find_query(identifier(model, **values), model)
+        assert len(caught.value.detail) <= 64, "Error Comment is LO"
+    find_query(identifier(model, **values), model, Flags(relational=True))
+
+
+def test_what_was_negotiated_is_what_keys_mean():
+    asked = identifier(
+        QueryRetrieveLevel="STUDY",
+        StudyDate="20240101-20240102",
+        StudyTime="10-1130",
+        PatientID='""',
+        ModalitiesInStudy=["CT", "PT"],
+        TimezoneOffsetFromUTC="+0100",
+    )
+    query, request = find_query(asked)
+    assert query.filters[:2] == (Range("StudyDate", "20240101", "20240102"), Range("StudyTime", "10", "1130"))
+    assert query.filters[2:] == (AnyOf("ModalitiesInStudy", ("CT", "PT")), Exact("PatientID", '""'))
+    assert [text for _, text in request.declared] == ["+0100"]
+    everything = Flags(combined_moments=True, timezone=True, empty_values=True, multiple_values=True, fuzzy_names=True)
+    query, request = find_query(asked, flags=everything)
+    assert set(query.filters) == {
+        Moment("StudyDate", "20240101100000.000000", "20240102113059.999999", 60),
+        Empty("PatientID"),
+        AllOf("ModalitiesInStudy", ("CT", "PT")),
+    }
+    assert query.fuzzy
+    assert not request.declared
+    query, _ = find_query(asked, flags=Flags(timezone=True))
+    assert Moment("StudyDate", "20240101000000.000000", "20240102235959.999999", 60) in query.filters
+    assert Clock("StudyTime", "100000.000000", "113059.999999", 60) in query.filters
+    with pytest.raises(InvalidQuery, match="Timezone"):
+        find_query(identifier(QueryRetrieveLevel="STUDY", TimezoneOffsetFromUTC="CET"), flags=Flags(timezone=True))
+
+
+def test_keys_inside_sequences_and_private_ones():
+    item = keys(ScheduledProcedureStepID="S1", RequestedProcedureID="")
+    dataset = keys(**SERIES_QUERY)
+    dataset.RequestAttributesSequence = Sequence([item])
+    dataset.ProcedureCodeSequence = Sequence([])
+    dataset.private_block(0x0019, "ACME", create=True).add_new(0x0A, "LO", "x")
+    query, request = find_query(parse(encoded(dataset, EXPLICIT), EXPLICIT, STUDY_ROOT))
+    asked = {(".".join(map(str, path)), text) for path, text in request.declared}
+    assert asked == {("00400275.00400009", "S1"), ("0019100A[ACME]", "x")}
+    assert query.paths == {("00400275", "00400009"), ("00400275", "00401001")}
+    assert query.private == {("0019100A", "ACME")}
+    assert {"00400275", "00081032"} <= query.returned
+    dataset.RequestAttributesSequence = Sequence([item, item])
+    with pytest.raises(InvalidQuery, match="one item"):
+        find_query(parse(encoded(dataset, EXPLICIT), EXPLICIT, STUDY_ROOT))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +246,7 @@ def test_a_key_that_cannot_be_matched_is_announced():
 )
 def test_refused_queries(model, values):
     with pytest.raises(InvalidQuery):
-        find_query(identifier(model, **values))
+        find_query(identifier(model, **values), model)
 
 
 def test_undecodable_text_is_refused():
