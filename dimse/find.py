@@ -9,11 +9,13 @@ from dimse.commands import encode, response
 from dimse.contexts import MODELS
 from dimse.extended import NONE, Flags
 from dimse.find_request import FindRequest, find_request
-from dimse.identifier import Renderer, parse
+from dimse.identifier import Renderer, check_level, parse
 from dimse.session import Session
 from dimse.upper_layer import Message
+from index.attributes import BY_TAG
 from index.errors import PacsError
 from index.moments import converted
+from index.query import Declared
 from index.records import Answer
 
 LARGEST_IDENTIFIER_BYTES = 1024**2
@@ -32,11 +34,11 @@ def handle_find(session: Session, message: Message) -> None:
     try:
         identifier = parse(data, context.transfer_syntax, model)
         request = find_request(identifier, model, _flags(session, context.abstract_syntax))
-        answers = _found(session, request)
+        answers, remark = _found(session, request)
         renderer = Renderer(identifier, model, session.our_ae_title, context.transfer_syntax)
         pending = status.PENDING_UNSUPPORTED_KEYS if request.unsupported else status.PENDING
         head = encode(response(command, pending, dataset=True))
-        code, comment = status.SUCCESS, ""
+        code, comment = status.SUCCESS, remark
         for batch in _batches(answers):
             if association.cancelled(command.message_id):
                 code = status.CANCEL
@@ -53,11 +55,28 @@ def _flags(session: Session, sop_class_uid: str) -> Flags:
     return replace(flags, relational=True) if session.settings.relational_queries == "always" else flags
 
 
-def _found(session: Session, request: FindRequest) -> Iterator[Answer]:
-    """The matches, their dates and times by the clock of the request when it names one."""
-    request.unsupported |= bool(request.declared)
-    answers = session.archive.search(session.principal, request.query())
-    return (converted(answer, request.timezone) for answer in answers) if request.timezone else answers
+def _found(session: Session, request: FindRequest) -> tuple[Iterator[Answer], str]:
+    """The matches, their dates and times by the clock of the request when it names one, and a remark about them."""
+    declared, remark = _declared(session, request) if request.declared else ((), "")
+    answers = session.archive.search(session.principal, request.query(declared))
+    return (converted(answer, request.timezone) for answer in answers) if request.timezone else answers, remark
+
+
+def _declared(session: Session, request: FindRequest) -> tuple[tuple[Declared, ...], str]:
+    """The keys that are searchable by declaration; others cannot be matched (FF01). What is being filled is remarked.
+
+    Raises InvalidQuery for an attribute of a level below, unless it is declared for this one.
+    """
+    declarations = session.archive.declarations(session.principal)
+    known = [(path, text) for path, text in request.declared if declarations.knows(path, request.level)]
+    for path, _ in request.declared:
+        attribute = BY_TAG.get(path[0].tag) if len(path) == 1 else None
+        if attribute is not None and attribute.searchable and not declarations.knows(path, request.level):
+            check_level(attribute, request.level)
+    declared = declarations.keys(request.level, known, request.rules)
+    unfinished = declarations.unfinished(declared)
+    request.unsupported |= len(known) < len(request.declared) or bool(unfinished)
+    return declared, f"Matches may be missing: {unfinished[0].percent} % indexed" if unfinished else ""
 
 
 def _batches(answers: Iterator[Answer]) -> Iterator[list[Answer]]:

@@ -11,9 +11,9 @@ from typing import Final
 from dimse.contexts import Model
 from dimse.elements import Raw, RawDataset
 from dimse.extended import Flags
-from dimse.identifier import CONTROL, UNIQUE_KEYS, Identifier, asking, check_level, plain, text_of
+from dimse.identifier import CONTROL, UNIQUE_KEYS, Identifier, asking, plain, text_of
 from index.attribute_paths import Path, Step
-from index.attributes import BY_KEYWORD, BY_TAG, Attribute
+from index.attributes import BY_KEYWORD, BY_TAG, Attribute, levels_down_to
 from index.errors import InvalidQuery
 from index.moments import offset_minutes, with_moments
 from index.query import AnyOf, Declared, Exact, Filter, Query, Rules, parse_filter
@@ -84,10 +84,9 @@ def _match(
 ) -> None:
     text = text_of(identifier, tag, raw)
     attribute = _attribute(tag, identifier.level)
-    if attribute is None or not attribute.searchable:
+    if attribute is None or not attribute.searchable or attribute.level not in levels_down_to(identifier.level):
         request.declared.append(((_step(tag, creators),), text))
         return
-    check_level(attribute, identifier.level)
     found = parse_filter(attribute.keyword, text, request.rules)
     if found is not None:
         request.filters.append(found)
