@@ -19,7 +19,7 @@ from dicomweb.edge import Call
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.replies import Reply, StreamReply
 from dicomweb.search_request import SearchRequest, parse
-from index.errors import InvalidQuery
+from index.query import Declared
 from index.records import Level
 
 _XML: Final = "application/dicom+xml"
@@ -49,9 +49,12 @@ def _search(call: Call, request: SearchRequest, media_type: str) -> Reply | Stre
     limit = min(request.limit if request.limit is not None else web.query_default_limit, web.query_maximum_limit)
     # One row more than shown tells whether there are more; a client that gets its own limit need not know.
     more_matters = limit != request.limit
-    query = request.query(limit + more_matters)
+    keys, unfinished = _declared(call, request)
+    query = request.query(limit + more_matters, keys)
     answers = call.archive.search_texts(call.principal, query, call.base_url())
     headers = [*growing_headers(), *_warnings(request)]
+    if unfinished:
+        headers.append(_warning(f"Matches may be missing, because the index is still filled for: {_names(unfinished)}"))
     if len(answers) > limit:
         del answers[limit:]
         headers.append(
@@ -66,6 +69,15 @@ def _search(call: Call, request: SearchRequest, media_type: str) -> Reply | Stre
         return _xml(call, answers, headers)
     headers.append((b"content-type", media_type.encode()))
     return Reply(200, headers, (b"[%b]" % b",".join(answers),))
+
+
+def _declared(call: Call, request: SearchRequest) -> tuple[tuple[Declared, ...], list[str]]:
+    """The keys on attributes that were declared searchable, and the names of those that are not filled yet."""
+    if not request.declared:
+        return (), []
+    declarations = call.archive.declarations(call.principal)
+    keys = declarations.keys(request.level, request.declared, request.rules)
+    return keys, [row.name for row in declarations.unfinished(keys)]
 
 
 def _xml(call: Call, answers: Sequence[bytes], headers: Sequence[Header]) -> Reply | StreamReply:
@@ -88,8 +100,6 @@ async def _answer(call: Call, level: Level, *fixed: tuple[str, str]) -> Reply | 
     call.require_utf8()
     choice = call.choices(METADATA)[0]
     request = parse(level, call.query(), fixed)
-    if request.declared:
-        raise InvalidQuery(f"{request.declared[0][0][0].name} cannot be matched at level {level.value}")
     return await call.run(_search, call, request, choice.media_type)
 
 
