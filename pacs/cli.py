@@ -1,23 +1,19 @@
 """The command line. Commands import what they need when they run, so that `pacs --help` answers at once."""
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from functools import wraps
 from pathlib import Path
 from socket import socket
-from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from config.load import find_file, load
-from config.settings import Settings, SettingsError
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from config.settings import Settings
+from pacs.attribute_commands import attributes
+from pacs.command import or_exit as _or_exit
+from pacs.command import with_settings as _with_settings
 
 _STARTED = time.monotonic()
 
@@ -33,27 +29,7 @@ def main(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-def _with_settings(command: Callable[Concatenate[Settings, P], None]) -> Callable[P, None]:
-    """Load the settings for a command; what is wrong with them ends it with status 2 and one clear line."""
-
-    @click.pass_context
-    @wraps(command)
-    def loaded(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            settings = load(context.find_root().obj or find_file(os.environ), os.environ)
-            _configure_logs(settings)
-            command(settings, *args, **kwargs)
-        except SettingsError as error:
-            click.echo(f"pacs: {error}", err=True)
-            sys.exit(2)
-
-    return loaded
-
-
-def _configure_logs(settings: Settings) -> None:
-    from pacs.logs import configure
-
-    configure(settings.log)
+main.add_command(attributes)
 
 
 def _supervise(settings: Settings, roles: tuple[str, ...], prepare: Callable[[Settings], None] | None = None) -> None:
@@ -308,17 +284,6 @@ def purge_removed(settings: Settings, number: int) -> None:
     from pacs.removed import purge
 
     click.echo(_or_exit(lambda: purge(settings, number)))
-
-
-def _or_exit(action: Callable[[], R]) -> R:
-    """What an action returns; a refusal ends the command with status 1 and one clear line."""
-    from index.errors import PacsError
-
-    try:
-        return action()
-    except PacsError as error:
-        click.echo(f"pacs: {error.detail}", err=True)
-        sys.exit(1)
 
 
 @main.command()

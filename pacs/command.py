@@ -1,0 +1,49 @@
+"""What all commands share: the settings, logs, and one clear line when something is refused."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+import click
+
+from config.load import find_file, load
+from config.settings import Settings, SettingsError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def with_settings(command: Callable[Concatenate[Settings, P], None]) -> Callable[P, None]:
+    """Load the settings for a command; what is wrong with them ends it with status 2 and one clear line."""
+
+    @click.pass_context
+    @wraps(command)
+    def loaded(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            settings = load(context.find_root().obj or find_file(os.environ), os.environ)
+            _configure_logs(settings)
+            command(settings, *args, **kwargs)
+        except SettingsError as error:
+            click.echo(f"pacs: {error}", err=True)
+            sys.exit(2)
+
+    return loaded
+
+
+def _configure_logs(settings: Settings) -> None:
+    from pacs.logs import configure
+
+    configure(settings.log)
+
+
+def or_exit(action: Callable[[], R]) -> R:
+    """What an action returns; a refusal ends the command with status 1 and one clear line."""
+    from index.errors import PacsError
+
+    try:
+        return action()
+    except PacsError as error:
+        click.echo(f"pacs: {error.detail}", err=True)
+        sys.exit(1)
