@@ -8,7 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dicomweb import accept, bulkdata, delete, frames, metadata, qido, rendered, store_answers, stow, wado, wado_uri
+from dicomweb import (
+    accept,
+    bulkdata,
+    delete,
+    frames,
+    metadata,
+    qido,
+    rendered,
+    rendered_types,
+    rendering,
+    store_answers,
+    stow,
+    thumbnails,
+    wado,
+    wado_uri,
+)
 from dicomweb.accept import Offer
 from dicomweb.edge import Handler
 from dicomweb.search_request import PARAMETERS
@@ -67,9 +82,17 @@ def _parameters(names: Iterable[str]) -> tuple[Parameter, ...]:
 SEARCH: Final = _parameters(PARAMETERS)
 RETRIEVE: Final = _parameters(("accept", "charset"))
 PICTURE: Final = (
-    Parameter("viewport", "Largest width and height in pixels (8.3.5.1.3).", _TEXT),
+    Parameter("viewport", "Largest width and height in pixels, and a region x, y, width, height (8.3.5.1.3).", _TEXT),
     Parameter("window", "Centre, width and VOI LUT function (8.3.5.1.4).", _TEXT),
     Parameter("quality", "Quality of a JPEG (8.3.5.1.2).", {"type": "integer", "minimum": 1, "maximum": 100}),
+    Parameter(
+        "annotation", f"A list of {' and '.join(rendering.ANNOTATIONS)}, written into the corners (8.3.5.1.1).", _TEXT
+    ),
+    Parameter(
+        "iccprofile",
+        "The colour space of the picture (8.3.5.1.5).",
+        {"type": "string", "enum": list(rendering.ICC_PROFILES)},
+    ),
     *_parameters(("accept",)),
 )
 
@@ -84,8 +107,8 @@ def _retrieve(what: str, section: str, answers: tuple[Offer, ...]) -> Descriptio
     return Description(f"Retrieve {what}", section, answers, RETRIEVE)
 
 
-def _picture(what: str, section: str) -> Description:
-    return Description(f"Retrieve {what}", section, accept.IMAGE, PICTURE)
+def _picture(what: str, section: str, answers: tuple[Offer, ...]) -> Description:
+    return Description(f"Retrieve {what}", section, answers, PICTURE)
 
 
 DESCRIPTIONS: Final[Mapping[Handler, Description]] = {
@@ -103,19 +126,21 @@ DESCRIPTIONS: Final[Mapping[Handler, Description]] = {
     metadata.retrieve_series_metadata: _retrieve("the metadata of a series", "10.4.1.1.2", accept.METADATA),
     metadata.retrieve_instance_metadata: _retrieve("the metadata of an instance", "10.4.1.1.2", accept.METADATA),
     frames.retrieve_frames: _retrieve("frames", "10.4.1.1.6", accept.FRAMES),
-    bulkdata.retrieve_bulkdata: _retrieve("one bulk data value", "10.4.1.1.5", accept.BULK),
+    bulkdata.retrieve_bulkdata: _retrieve("one bulk data value", "10.4.1.1.5", (*accept.BULK, *accept.PIXEL_ELEMENT)),
     bulkdata.retrieve_instance_bulkdata: _retrieve("the bulk data of an instance", "10.4.1.1.5", accept.BULKDATA),
     bulkdata.retrieve_series_bulkdata: _retrieve("the bulk data of a series", "10.4.1.1.5", accept.BULKDATA),
     bulkdata.retrieve_study_bulkdata: _retrieve("the bulk data of a study", "10.4.1.1.5", accept.BULKDATA),
     bulkdata.retrieve_instance_pixel_data: _retrieve("the frames of an instance", "10.4.1.1.7", accept.PIXEL_DATA),
     bulkdata.retrieve_series_pixel_data: _retrieve("the frames of a series", "10.4.1.1.7", accept.PIXEL_DATA),
     bulkdata.retrieve_study_pixel_data: _retrieve("the frames of a study", "10.4.1.1.7", accept.PIXEL_DATA),
-    rendered.render_instance: _picture("a rendered instance", "10.4.1.1.3"),
-    rendered.render_frames: _picture("rendered frames", "10.4.1.1.3"),
-    rendered.study_thumbnail: _picture("a thumbnail of a study", "10.4.1.1.4"),
-    rendered.series_thumbnail: _picture("a thumbnail of a series", "10.4.1.1.4"),
-    rendered.instance_thumbnail: _picture("a thumbnail of an instance", "10.4.1.1.4"),
-    rendered.frame_thumbnail: _picture("a thumbnail of a frame", "10.4.1.1.4"),
+    rendered.render_study: _picture("a rendered study", "10.4.1.1.3", rendered_types.ALL),
+    rendered.render_series: _picture("a rendered series", "10.4.1.1.3", rendered_types.ALL),
+    rendered.render_instance: _picture("a rendered instance", "10.4.1.1.3", rendered_types.ALL),
+    rendered.render_frames: _picture("rendered frames", "10.4.1.1.3", rendered_types.IMAGE),
+    thumbnails.study_thumbnail: _picture("a thumbnail of a study", "10.4.1.1.4", rendered_types.PICTURES),
+    thumbnails.series_thumbnail: _picture("a thumbnail of a series", "10.4.1.1.4", rendered_types.PICTURES),
+    thumbnails.instance_thumbnail: _picture("a thumbnail of an instance", "10.4.1.1.4", rendered_types.PICTURES),
+    thumbnails.frame_thumbnail: _picture("a thumbnail of a frame", "10.4.1.1.4", rendered_types.PICTURES),
     stow.store: Description(
         "Store instances",
         "10.5",

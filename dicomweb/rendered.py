@@ -1,167 +1,59 @@
-"""Rendered images and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5).
+"""Rendered resources (PS3.18 10.4.1.1.3): images, presentation states, reports, documents and videos to be looked at.
 
-A document is its own rendering: the PDF of an encapsulated document leaves as it was put in. So does a video, of
-which a player fetches ranges; who asks for a picture of it gets a neutral one.
+One thing leaves as a single part, several as multipart/related. What a resource has several of is the client's
+choice: a multi-frame image is its first frame in `image/jpeg`, all its frames in motion in `image/gif`, and every
+frame in a part of its own in `multipart/related; type="image/jpeg"`.
 """
 
-from base64 import b64decode
-from collections.abc import Mapping, Sequence
-from typing import Final
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ParamSpec
 
-import orjson
-
-from dicomweb.accept import DOCUMENT, IMAGE, VIDEO, Choice
+from dicomweb import documents
+from dicomweb.accept import Choice, Packaging
 from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
 from dicomweb.edge import Call
-from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_numbers, instance_key, locate
+from dicomweb.messages import Part, multipart_reply
 from dicomweb.ranges import partial_reply
-from dicomweb.replies import Reply, StreamReply
-from index.errors import NotAcceptable, NotFound
-from index.records import RenderOptions, StoredInstance
-from storage.outgoing import OpenObject, in_memory
-from storage.transfer import media_type
-from storage.video import is_video
+from dicomweb.rendered_types import Category, category_of
+from dicomweb.rendering import render_options, warnings_of
+from dicomweb.replies import Headers, Reply, StreamReply
+from index.errors import CannotUnderstand, NotAcceptable, NotFound, PacsError, TooLarge
+from index.records import InstanceKey, RenderOptions, StoredInstance
+from storage.outgoing import OpenObject
+from storage.pixels import icon
+from storage.pixels.presentation_classes import references
 
-_FUNCTIONS: Final = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
-_ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
-_ENCAPSULATED_DOCUMENT: Final = "00420011"
-_PDF: Final = "application/pdf"
-_MOST_PIXELS: Final = 16384
-_THUMBNAIL_PIXELS: Final = 256
-_UNSUPPORTED: Final = ("annotation", "iccprofile")
+P = ParamSpec("P")
 
+logger = logging.getLogger(__name__)
 
-def _numbers(name: str, text: str) -> list[float]:
-    try:
-        numbers = [float(item) for item in text.split(",")]
-    except ValueError as exc:
-        raise BadRequest(f"{name} needs numbers separated by commas") from exc
-    if any(abs(number) > 1e9 or number != number for number in numbers):
-        raise BadRequest(f"A number of {name} is out of range")
-    return numbers
+_GIF = "image/gif"
+_MOST_IMAGES_OF_A_STATE = 1000
 
 
-def parse_viewport(text: str) -> tuple[int, int]:
-    """`viewport=width,height`: the largest size of the picture (PS3.18 8.3.5.1.3)."""
-    numbers = _numbers("viewport", text)
-    if len(numbers) == 6:
-        raise BadRequest("viewport with a region of the source image is not supported: give width,height")
-    if len(numbers) != 2 or not all(1 <= number <= _MOST_PIXELS for number in numbers):
-        raise BadRequest(f"viewport is width,height, each from 1 to {_MOST_PIXELS}")
-    return int(numbers[0]), int(numbers[1])
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One thing to be looked at, made or read when it is sent."""
+
+    instance: StoredInstance
+    media_type: str
+    open: Callable[[], Iterable[bytes]]
+    place: str = "/rendered"
+    """What follows the instance in its own address."""
+
+    @property
+    def location(self) -> str:
+        """The address of this thing alone."""
+        key = self.instance.key
+        series = f"/studies/{key.study_instance_uid}/series/{key.series_instance_uid}"
+        return f"{series}/instances/{key.sop_instance_uid}{self.place}"
 
 
-def parse_window(text: str) -> tuple[float, float, str]:
-    """`window=centre,width,function` (PS3.18 8.3.5.1.4); a missing function is linear."""
-    parts = text.split(",")
-    function = _FUNCTIONS.get(parts[2].strip().lower() if len(parts) == 3 else "linear")
-    if len(parts) not in (2, 3) or function is None:
-        raise BadRequest("window is centre,width,function; functions are linear, linear-exact, sigmoid")
-    centre, width = _numbers("window", ",".join(parts[:2]))
-    if width <= 0 or (function == "LINEAR" and width < 1):
-        raise BadRequest("The width of a window is positive, and at least 1 for linear")
-    return centre, width, function
-
-
-def parse_quality(text: str) -> int:
-    """`quality=1..100` of a JPEG (PS3.18 8.3.5.1.2)."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 100):
-        raise BadRequest("quality is a whole number from 1 to 100")
-    return int(text)
-
-
-def render_options(parameters: Mapping[str, str], picture_type: str, *, thumbnail: bool = False) -> RenderOptions:
-    """The options that the query parameters name. Raises BadRequest."""
-    viewport = parameters.get("viewport")
-    window = parameters.get("window")
-    return RenderOptions(
-        media_type="image/png" if picture_type == "image/png" else "image/jpeg",
-        quality=parse_quality(parameters.get("quality", "75" if thumbnail else "90")),
-        viewport=parse_viewport(viewport) if viewport else (_THUMBNAIL_PIXELS,) * 2 if thumbnail else None,
-        window=parse_window(window) if window else None,
-    )
-
-
-def _warnings(parameters: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
-    ignored = ", ".join(name for name in _UNSUPPORTED if name in parameters)
-    return ((b"warning", f'299 dicomweb "Not supported and ignored: {ignored}"'.encode()),) if ignored else ()
-
-
-def _picture(call: Call, instance: StoredInstance, number: int, options: RenderOptions, tag: str) -> bytes | None:
-    """The picture, None when the client has it already."""
-    if not_modified(call, tag, ()):
-        return None
-    return call.archive.render(call.principal, instance.key, number, options)
-
-
-async def picture_reply(
-    call: Call, instance: StoredInstance, number: int, options: RenderOptions, *, growing: bool = False
-) -> Reply:
-    """The answer with one frame as a picture."""
-    tag = entity_tag((instance,), number, options)
-    caching = growing_headers(tag) if growing else instance_headers(call, tag)
-    picture = await call.run(_picture, call, instance, number, options, tag)
-    if picture is None:
-        return Reply(304, caching)
-    warnings = _warnings(dict(call.query()))
-    return Reply(200, ((b"content-type", options.media_type.encode()), *caching, *warnings), (picture,))
-
-
-async def _render(call: Call, number: int | None, *, thumbnail: bool) -> Reply | StreamReply:
-    instance = await call.run(locate, call, instance_key(call))
-    if instance.sop_class_uid == _ENCAPSULATED_PDF and not thumbnail:
-        call.choices(DOCUMENT)
-        return await call.run(_document, call, instance)
-    if is_video(instance) and number is None and not thumbnail:
-        choice = call.choices(VIDEO[media_type(instance.transfer_syntax_uid)])[0]
-        if choice.media_type.startswith("video/"):
-            return await call.run(_video, call, instance, choice.media_type)
-    options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=thumbnail)
-    frames = number_of_frames(instance)
-    if frames == 0 and not thumbnail:
-        raise NotFound("The instance has no pixels; it has a thumbnail")
-    # The thumbnail of what has no pixels is a neutral picture: viewers ask for key objects and reports too.
-    if (number or 1) > frames and not (thumbnail and frames == 0):
-        raise NotFound("The instance has no such frame")
-    chosen = number or (_middle_frame(instance) if thumbnail else 1)
-    return await picture_reply(call, instance, chosen, options)
-
-
-def _image_choice(call: Call) -> Choice:
-    return call.choices(IMAGE)[0]
-
-
-def _document(call: Call, instance: StoredInstance) -> Reply | StreamReply:
-    """The document in an instance, as it was put in."""
-    tag = entity_tag((instance,), "document")
-    caching = instance_headers(call, tag)
-    if unchanged := not_modified(call, tag, caching):
-        return unchanged
-    opened = _open_document(call, instance)
-    return partial_reply(call, opened.length_bytes, opened.read, _PDF, caching)
-
-
-def _video(call: Call, instance: StoredInstance, content_type: str) -> Reply | StreamReply:
-    """A video as it is, for players that ask for one range after the other."""
-    tag = entity_tag((instance,), "video")
-    caching = instance_headers(call, tag)
-    if unchanged := not_modified(call, tag, caching):
-        return unchanged
-    opened = call.archive.open_video(call.principal, instance)
-    return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
-
-
-def _open_document(call: Call, instance: StoredInstance) -> OpenObject:
-    key = instance.key
-    if _ENCAPSULATED_DOCUMENT in instance.layout.bulk:
-        return call.archive.bulkdata(call.principal, key, _ENCAPSULATED_DOCUMENT)
-    # A document below the threshold for bulk data stands in the metadata.
-    (metadata,) = call.archive.metadata(
-        call.principal, key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
-    )
-    inline = orjson.loads(metadata).get(_ENCAPSULATED_DOCUMENT, {}).get("InlineBinary", "")
-    return in_memory(instance, instance.transfer_syntax_uid, b64decode(inline))
+# What there is to see
 
 
 def number_of_frames(instance: StoredInstance) -> int:
@@ -169,58 +61,199 @@ def number_of_frames(instance: StoredInstance) -> int:
     return instance.layout.pixels.number_of_frames if instance.layout.pixels else 0
 
 
-def _middle_frame(instance: StoredInstance) -> int:
-    return (number_of_frames(instance) + 1) // 2 or 1
+def _views(
+    call: Call, instance: StoredInstance, category: Category, choice: Choice, numbers: Sequence[int] | None
+) -> list[_View]:
+    """What an instance has to show in the chosen media type. `numbers`: the frames asked for. Blocks."""
+    if category.kind == "presentation state":
+        return _views_of_state(call, instance, choice)
+    media_type = choice.media_type
+    if category.kind == "report":
+        return [_View(instance, media_type, partial(_made, documents.report, call, instance, media_type))]
+    if category.kind == "document":
+        return [_View(instance, media_type, partial(_read, documents.open_document, call, instance))]
+    if media_type.startswith("video/"):
+        return [_View(instance, media_type, partial(_read, call.archive.open_video, call.principal, instance))]
+    options = render_options(dict(call.query()), media_type)
+    return _views_of_image(call, instance, _frames_shown(instance, choice, numbers), options)
+
+
+def _made(make: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> Iterator[bytes]:
+    yield make(*args, **kwargs)
+
+
+def _read(open_object: Callable[P, OpenObject], *args: P.args, **kwargs: P.kwargs) -> Iterator[bytes]:
+    yield from open_object(*args, **kwargs).blocks
+
+
+def _frames_shown(instance: StoredInstance, choice: Choice, numbers: Sequence[int] | None) -> Sequence[int]:
+    """The frames asked for; by default all of those that a media type with room for several can hold."""
+    frames = number_of_frames(instance)
+    if numbers is not None:
+        if max(numbers) > frames:
+            raise NotFound("The instance has no such frame")
+        return numbers
+    has_room = choice.packaging == "multipart" or choice.media_type == _GIF
+    return range(1, frames + 1) if has_room else (1,)
+
+
+def _views_of_image(
+    call: Call, instance: StoredInstance, numbers: Sequence[int], options: RenderOptions
+) -> list[_View]:
+    if options.media_type == _GIF and len(numbers) > 1:
+        return [_View(instance, _GIF, partial(_made, call.archive.animate, call.principal, instance, numbers, options))]
+    draw = partial(_made, call.archive.render, call.principal, instance)
+    return [
+        _View(instance, options.media_type, partial(draw, number, options), f"/frames/{number}/rendered")
+        for number in numbers
+    ]
+
+
+def _views_of_state(call: Call, state: StoredInstance, choice: Choice) -> list[_View]:
+    """The images of a presentation state as it shows them. Those that are not here are left out; none is NotFound."""
+    options = render_options(dict(call.query()), choice.media_type)
+    options = replace(options, presentation=state.key)
+    found = []
+    for reference in references(documents.dataset_of(call, state))[:_MOST_IMAGES_OF_A_STATE]:
+        key = InstanceKey(state.key.study_instance_uid, reference.series_instance_uid, reference.sop_instance_uid)
+        try:
+            image = locate(call, key)
+        except NotFound:
+            continue
+        numbers = [number for number in reference.frames if 1 <= number <= number_of_frames(image)]
+        shown = numbers or _frames_shown(image, choice, None)
+        found += [
+            replace(view, instance=state, place="/rendered") for view in _views_of_image(call, image, shown, options)
+        ]
+    if not found:
+        raise NotFound("None of the images of the presentation state is here")
+    return found
+
+
+# Answers
+
+
+def picture_reply(
+    call: Call, instance: StoredInstance, number: int, options: RenderOptions, *, growing: bool = False
+) -> Reply:
+    """The answer with one frame as a picture. Blocks."""
+    tag = entity_tag((instance,), number, options)
+    caching = growing_headers(tag) if growing else instance_headers(call, tag, instance)
+    if unchanged := not_modified(call, tag, caching):
+        return unchanged
+    picture = call.archive.render(call.principal, instance, number, options)
+    kind = (b"content-type", options.media_type.encode())
+    return Reply(200, (kind, *caching, *warnings_of(dict(call.query()))), (picture,))
+
+
+def _parts(views: Sequence[_View], root: str) -> Iterator[Part]:
+    for view in views:
+        kind = documents.content_type(view.media_type)
+        yield Part(kind, partial(_shown, view), None, root + view.location)
+
+
+def _shown(view: _View) -> Iterator[bytes]:
+    """One of several. One that cannot be made says so in its place: the others are worth having."""
+    try:
+        yield from view.open()
+    except (CannotUnderstand, NotAcceptable, NotFound, TooLarge) as error:
+        if not view.media_type.startswith("image/"):
+            raise
+        key = view.instance.key
+        fields = {"SOPInstanceUID": key.sop_instance_uid, "Reason": error.detail}
+        logger.warning("a part of an answer cannot be rendered", extra=fields)
+        media_type = "image/jpeg" if view.media_type == "image/jpeg" else "image/png"
+        yield icon.draw("ERROR", RenderOptions(media_type=media_type))
+
+
+def _reply(call: Call, views: Sequence[_View], packaging: Packaging, caching: Headers) -> Reply | StreamReply:
+    headers = (*caching, *warnings_of(dict(call.query())))
+    first = views[0]
+    if len(views) == 1 and packaging == "single":
+        kind = (b"content-type", documents.content_type(first.media_type).encode())
+        return Reply(200, (kind, *headers, *documents.policy(first.media_type)), tuple(first.open()))
+    return multipart_reply(call, first.media_type, partial(_parts, views, call.base_url()), headers)
+
+
+def _instance_reply(call: Call, numbers: Sequence[int] | None) -> Reply | StreamReply:
+    instance = locate(call, instance_key(call))
+    category = category_of(instance)
+    if not category.offers or (numbers and category.kind not in ("image", "video")):
+        raise NotFound("The instance has no pixels; it has a thumbnail" if numbers is None else "There are no frames")
+    choice = call.choices(category.offers)[0]
+    if category.kind == "report":
+        call.require_utf8()
+    if choice.packaging == "single" and category.kind in ("document", "report"):
+        return documents.document_reply(call, instance, choice.media_type)
+    if choice.packaging == "single" and choice.media_type.startswith("video/"):
+        if numbers is not None:
+            raise NotAcceptable("A frame of a video is a picture, not a video")
+        return _video(call, instance, choice.media_type)
+    return _looked_at(call, instance, category, choice, numbers)
+
+
+def _looked_at(
+    call: Call, instance: StoredInstance, category: Category, choice: Choice, numbers: Sequence[int] | None
+) -> Reply | StreamReply:
+    parameters = sorted(call.query())
+    tag = entity_tag((instance,), "rendered", choice, numbers, parameters)
+    # What a state shows depends on other instances, which may still arrive.
+    is_fixed = category.kind != "presentation state"
+    caching = instance_headers(call, tag, instance) if is_fixed else growing_headers()
+    views = _views(call, instance, category, choice, numbers)
+    if is_fixed and (unchanged := not_modified(call, tag, caching)):
+        return unchanged
+    return _reply(call, views, choice.packaging, caching)
+
+
+def _video(call: Call, instance: StoredInstance, content_type: str) -> Reply | StreamReply:
+    """A video as it is, for players that ask for one range after the other."""
+    tag = entity_tag((instance,), "video")
+    caching = instance_headers(call, tag, instance)
+    if unchanged := not_modified(call, tag, caching):
+        return unchanged
+    opened = call.archive.open_video(call.principal, instance)
+    return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
+
+
+def _group_reply(call: Call, uids: tuple[str, ...]) -> Reply | StreamReply:
+    """Everything of a study or series that can be looked at in an acceptable media type."""
+    views: list[_View] = []
+    packaging: Packaging = "multipart"
+    refusal: PacsError = NotFound("There is nothing that can be rendered")
+    for instance in call.archive.instances(call.principal, *uids):
+        category = category_of(instance)
+        if not category.offers:
+            continue
+        try:
+            choice = call.choices(category.offers)[0]
+            views += _views(call, instance, category, replace(choice, packaging="single"), None)
+        except NotAcceptable as error:
+            refusal = error
+            continue
+        except NotFound:
+            continue
+        packaging = choice.packaging
+    if not views:
+        raise refusal
+    return _reply(call, views, packaging, growing_headers())
 
 
 async def render_instance(call: Call) -> Reply | StreamReply:
-    """An instance as a picture: its first frame, or the document in it."""
-    return await _render(call, None, thumbnail=False)
+    """An instance to be looked at: its first frame or all of them, the images of a state, a report, a document."""
+    return await call.run(_instance_reply, call, None)
 
 
 async def render_frames(call: Call) -> Reply | StreamReply:
-    """One frame as a picture."""
-    return await _render(call, _one_frame(call), thumbnail=False)
+    """Frames as pictures; several as parts, or as one animation."""
+    return await call.run(_instance_reply, call, frame_numbers(call.scope["path_params"]["frames"]))
 
 
-async def instance_thumbnail(call: Call) -> Reply | StreamReply:
-    """A small picture of an instance: its middle frame."""
-    return await _render(call, None, thumbnail=True)
+async def render_series(call: Call) -> Reply | StreamReply:
+    """The instances of a series to be looked at."""
+    return await call.run(_group_reply, call, (call.uid("study"), call.uid("series")))
 
 
-async def frame_thumbnail(call: Call) -> Reply | StreamReply:
-    """A small picture of one frame."""
-    return await _render(call, _one_frame(call), thumbnail=True)
-
-
-def _one_frame(call: Call) -> int:
-    numbers = frame_numbers(call.scope["path_params"]["frames"])
-    if len(numbers) != 1:
-        raise NotAcceptable("Several frames cannot be one picture: ask for one at a time")
-    return numbers[0]
-
-
-def representative(instances: Sequence[StoredInstance]) -> StoredInstance:
-    """The instance that shows best what there is: the middle image of the first series that has images."""
-    images = [instance for instance in instances if number_of_frames(instance)]
-    if not images:
-        return instances[0]
-    first = images[0].key.series_instance_uid
-    images = [image for image in images if image.key.series_instance_uid == first]
-    return images[len(images) // 2]
-
-
-async def _group_thumbnail(call: Call, uids: tuple[str, ...]) -> Reply:
-    options = render_options(dict(call.query()), _image_choice(call).media_type, thumbnail=True)
-    chosen = representative(await call.run(call.archive.instances, call.principal, *uids))
-    return await picture_reply(call, chosen, _middle_frame(chosen), options, growing=True)
-
-
-async def series_thumbnail(call: Call) -> Reply:
-    """A small picture of a series: its middle image."""
-    return await _group_thumbnail(call, (call.uid("study"), call.uid("series")))
-
-
-async def study_thumbnail(call: Call) -> Reply:
-    """A small picture of a study: the middle image of its first series with images."""
-    return await _group_thumbnail(call, (call.uid("study"),))
+async def render_study(call: Call) -> Reply | StreamReply:
+    """The instances of a study to be looked at."""
+    return await call.run(_group_reply, call, (call.uid("study"),))

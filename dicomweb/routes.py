@@ -8,7 +8,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from config.settings import Settings
-from dicomweb import bulkdata, delete, frames, metadata, qido, rendered, stow, wado, wado_uri
+from dicomweb import bulkdata, delete, frames, metadata, qido, rendered, stow, thumbnails, wado, wado_uri
 from dicomweb.capabilities import described
 from dicomweb.edge import Call, Endpoint, Handler, Web
 from dicomweb.replies import Reply
@@ -28,9 +28,9 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     (_INSTANCE, {"GET": wado.retrieve_instance, "DELETE": delete.delete}),
     (_STUDY + "/series", {"GET": qido.search_series_of_study}),
     (_SERIES + "/instances", {"GET": qido.search_instances_of_series}),
-    (_SERIES + "/thumbnail", {"GET": rendered.series_thumbnail}),
-    (_INSTANCE + "/thumbnail", {"GET": rendered.instance_thumbnail}),
-    (_INSTANCE + "/frames/{frames}/thumbnail", {"GET": rendered.frame_thumbnail}),
+    (_SERIES + "/thumbnail", {"GET": thumbnails.series_thumbnail}),
+    (_INSTANCE + "/thumbnail", {"GET": thumbnails.instance_thumbnail}),
+    (_INSTANCE + "/frames/{frames}/thumbnail", {"GET": thumbnails.frame_thumbnail}),
     (_INSTANCE + "/rendered", {"GET": rendered.render_instance}),
     (_INSTANCE + "/frames/{frames}/rendered", {"GET": rendered.render_frames}),
     (_INSTANCE + "/bulkdata/{path:path}", {"GET": bulkdata.retrieve_bulkdata}),
@@ -44,7 +44,9 @@ RESOURCES: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     (_INSTANCE + "/pixeldata", {"GET": bulkdata.retrieve_instance_pixel_data}),
     (_SERIES + "/pixeldata", {"GET": bulkdata.retrieve_series_pixel_data}),
     (_STUDY + "/pixeldata", {"GET": bulkdata.retrieve_study_pixel_data}),
-    (_STUDY + "/thumbnail", {"GET": rendered.study_thumbnail}),
+    (_STUDY + "/thumbnail", {"GET": thumbnails.study_thumbnail}),
+    (_SERIES + "/rendered", {"GET": rendered.render_series}),
+    (_STUDY + "/rendered", {"GET": rendered.render_study}),
     ("/series", {"GET": qido.search_series}),
     ("/instances", {"GET": qido.search_instances}),
     ("/series/{series}/instances", {"GET": qido.search_instances_of_any_series}),

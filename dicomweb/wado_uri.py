@@ -3,19 +3,27 @@
 from collections.abc import Mapping
 from typing import Final
 
+from dicomweb import rendered_types
 from dicomweb.accept import OBJECT, Choice, choose
+from dicomweb.documents import document_reply
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
 from dicomweb.frames import locate
-from dicomweb.rendered import number_of_frames, parse_quality, parse_viewport, parse_window, picture_reply
+from dicomweb.rendered import number_of_frames, picture_reply
+from dicomweb.rendering import (
+    parse_annotation,
+    parse_icc_profile,
+    parse_quality,
+    parse_viewport,
+    parse_window,
+    picture_type,
+)
 from dicomweb.replies import Reply, StreamReply
 from dicomweb.wado import open_objects
 from index.errors import NotAcceptable, NotFound
-from index.records import InstanceKey, RenderOptions, StoredInstance
+from index.records import InstanceKey, Region, RenderOptions, StoredInstance
 
 _DICOM: Final = "application/dicom"
-_PICTURES: Final = {"image/jpeg": "image/jpeg", "image/jpg": "image/jpeg", "image/png": "image/png"}
-_UNSUPPORTED: Final = ("region", "presentationUID", "presentationSeriesUID")
 
 
 def _required(parameters: Mapping[str, str], name: str) -> str:
@@ -33,26 +41,31 @@ def _check(parameters: Mapping[str, str]) -> InstanceKey:
         raise BadRequest("requestType must be WADO")
     if parameters.get("anonymize", "no") != "no":
         raise BadRequest("anonymize is not supported")
-    if found := [name for name in _UNSUPPORTED if name in parameters]:
-        raise BadRequest(f"Not supported: {', '.join(found)}")
     study, series, instance = (_required(parameters, name) for name in ("studyUID", "seriesUID", "objectUID"))
     return InstanceKey(study, series, instance)
 
 
 def _media_type(parameters: Mapping[str, str], instance: StoredInstance) -> str:
-    """The first type of `contentType` that exists; by default a picture of an image, else the object (9.1.2.2.3)."""
+    """The first type of `contentType` that exists; by default a picture, a page, else the object (9.1.2.2.3)."""
+    category = rendered_types.category_of(instance)
+    names = [offer.media_type for offer in category.offers if offer.packaging == "single"]
+    if category.kind == "presentation state":
+        names = []  # Its images have addresses of their own, with `presentationUID`.
+    if category.kind == "video":
+        names = [name for name in names if name.startswith("image/")]
     asked = parameters.get("contentType", "")
     if not asked.strip():
-        return "image/jpeg" if number_of_frames(instance) else _DICOM
+        return next(iter(names), _DICOM) if category.kind in ("image", "report") else _DICOM
+    aliases = {alias: offer.media_type for offer in category.offers for alias in offer.aliases}
     for item in asked.lower().split(","):
         name = item.partition(";")[0].strip()
         if name in ("*/*", _DICOM):
             return _DICOM
-        if name in _PICTURES and number_of_frames(instance):
-            return _PICTURES[name]
-        if name == "image/*" and number_of_frames(instance):
-            return "image/jpeg"
-    raise NotAcceptable("Available: application/dicom" + (", image/jpeg, image/png" if instance.layout.pixels else ""))
+        if aliases.get(name, name) in names:
+            return aliases.get(name, name)
+        if found := [other for other in names if name.endswith("/*") and other.startswith(name[:-1])]:
+            return found[0]
+    raise NotAcceptable(f"Available: {', '.join([_DICOM, *names])}")
 
 
 def _whole_number(parameters: Mapping[str, str], name: str, default: str) -> str:
@@ -62,21 +75,48 @@ def _whole_number(parameters: Mapping[str, str], name: str, default: str) -> str
     return text
 
 
-def _options(parameters: Mapping[str, str], media_type: str) -> RenderOptions:
+def _options(parameters: Mapping[str, str], media_type: str, key: InstanceKey) -> RenderOptions:
     viewport = window = None
     if "rows" in parameters or "columns" in parameters:
         # One of the two may be missing; the aspect ratio is kept, so the other bound is then as far as can be.
         columns, rows = (_whole_number(parameters, name, "16384") for name in ("columns", "rows"))
-        viewport = parse_viewport(f"{columns},{rows}")
+        viewport, _ = parse_viewport(f"{columns},{rows}")
     if "windowCenter" in parameters or "windowWidth" in parameters:
         centre, width = _required(parameters, "windowCenter"), _required(parameters, "windowWidth")
         window = parse_window(f"{centre},{width}")
+    presentation = _presentation(parameters, key)
     return RenderOptions(
-        media_type="image/png" if media_type == "image/png" else "image/jpeg",
+        media_type=picture_type(media_type),
         quality=parse_quality(parameters.get("imageQuality", "90")),
         viewport=viewport,
         window=window,
+        region=_region(parameters["region"]) if "region" in parameters else None,
+        captions=parse_annotation(parameters["annotation"])[0] if "annotation" in parameters else (),
+        icc_profile=parse_icc_profile(parameters["iccprofile"]) if "iccprofile" in parameters else None,
+        presentation=presentation,
     )
+
+
+def _presentation(parameters: Mapping[str, str], key: InstanceKey) -> InstanceKey | None:
+    """The presentation state to apply (9.1.2.2.7); it is of the same study. Excludes windows and regions."""
+    if "presentationUID" not in parameters and "presentationSeriesUID" not in parameters:
+        return None
+    others = [name for name in ("region", "windowCenter", "windowWidth") if name in parameters]
+    if others:
+        raise BadRequest(f"A presentation state excludes {', '.join(others)}")
+    series, instance = (_required(parameters, name) for name in ("presentationSeriesUID", "presentationUID"))
+    return InstanceKey(key.study_instance_uid, series, instance)
+
+
+def _region(text: str) -> Region:
+    """`region=left,top,right,bottom`, each from 0 to 1 of the picture (9.1.2.2.6)."""
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError as exc:
+        raise BadRequest("region is left,top,right,bottom, each from 0 to 1") from exc
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise BadRequest("region is left,top,right,bottom, each from 0 to 1, and not empty")
+    return Region(left, top, right - left, bottom - top, relative=True)
 
 
 def _object_choice(parameters: Mapping[str, str]) -> tuple[Choice, ...]:
@@ -93,7 +133,9 @@ async def retrieve(call: Call) -> Reply | StreamReply:
     if media_type == _DICOM:
         uids = (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid)
         return await call.run(open_objects, call, uids, _object_choice(parameters))
+    if not media_type.startswith("image/"):
+        return await call.run(document_reply, call, instance, media_type)
     number = int(_whole_number(parameters, "frameNumber", "1"))
     if not 1 <= number <= number_of_frames(instance):
         raise NotFound("The instance has no such frame")
-    return await picture_reply(call, instance, number, _options(parameters, media_type))
+    return await call.run(picture_reply, call, instance, number, _options(parameters, media_type, key))

@@ -4,7 +4,7 @@ A state replaces what the image says about itself: without a modality transforma
 and a MONOCHROME1 image is only inverse when the state says so.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from index.errors import InvalidQuery, NotAcceptable
@@ -14,39 +14,10 @@ from storage.pixels.description import ImageDescription, StoredFrame, integer, i
 from storage.pixels.geometry import View
 from storage.pixels.grey import Chain, Window
 from storage.pixels.lut import look_up_table, read_table
+from storage.pixels.presentation_classes import RENDERED, references
 
-GREY: Final = "1.2.840.10008.5.1.4.1.1.11.1"
-COLOUR: Final = "1.2.840.10008.5.1.4.1.1.11.2"
-PSEUDO_COLOUR: Final = "1.2.840.10008.5.1.4.1.1.11.3"
-XA: Final = "1.2.840.10008.5.1.4.1.1.11.5"
-RENDERED: Final = frozenset({GREY, COLOUR, PSEUDO_COLOUR, XA})
-"""SOP classes of states that are applied. Blending and volumetric ones need several images at once."""
-
-_REFERENCED_SERIES: Final = "00081115"
 _REFERENCED_IMAGES: Final = "00081140"
 _MASKS: Final = "00286100"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """An image that a state is made for; no frame numbers: all frames."""
-
-    series_instance_uid: str
-    sop_instance_uid: str
-    frames: tuple[int, ...]
-
-
-def references(state: DicomJson) -> list[Reference]:
-    """The images of a state, in its order."""
-    return [
-        Reference(
-            text(series, "0020000E"),
-            text(image, "00081155"),
-            tuple(int(number) for number in numbers(image, "00081160")),
-        )
-        for series in items(state, _REFERENCED_SERIES)
-        for image in items(series, _REFERENCED_IMAGES)
-    ]
 
 
 def check(state: StoredFrame, image: StoredFrame) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_numbers
-from dicomweb.rendered import parse_quality, parse_viewport, parse_window
+from dicomweb.rendering import parse_quality, parse_viewport, parse_window
 from dicomweb.threads import Threads
 
 
@@ -25,7 +25,7 @@ def test_unreadable_frame_numbers(text: str) -> None:
 
 
 def test_picture_options() -> None:
-    assert parse_viewport("256,128.5") == (256, 128)
+    assert parse_viewport("256,128.5") == ((256, 128), None)
     assert parse_window("40,400") == (40, 400, "LINEAR")
     assert parse_window("-0.5,1e2,Linear-Exact") == (-0.5, 100, "LINEAR_EXACT")
     assert parse_window("1,0.5,sigmoid") == (1, 0.5, "SIGMOID")
