@@ -35,12 +35,16 @@ def bulk_data_prefix(key: InstanceKey) -> str:
     )
 
 
-def compress(dataset: DicomJson) -> bytes:
-    """A data set in the DICOM JSON model as it is stored."""
+def to_json(dataset: DicomJson) -> bytes:
+    """A data set in the DICOM JSON model as UTF-8. Raises CannotUnderstand."""
     try:
-        text = orjson.dumps(dataset)
+        return orjson.dumps(dataset)
     except orjson.JSONEncodeError as exc:
         raise CannotUnderstand("The data set cannot be written as JSON") from exc
+
+
+def compress(text: bytes) -> bytes:
+    """The UTF-8 JSON of a data set as it is stored."""
     return _compressor().compress(text)
 
 

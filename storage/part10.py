@@ -1,5 +1,6 @@
 """DICOM files (PS3.10 7): the one pass over a stored object that tells ingest all it needs."""
 
+import logging
 import re
 import struct
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from storage.elements import Scan
 from storage.encoding import Encoding
 from storage.inflate import inflate
 from storage.meta_group import FileMeta, MetaReader, build_meta
-from storage.metadata import bulk_data_prefix, compress
+from storage.metadata import bulk_data_prefix, compress, to_json
 from storage.pixel_layout import pixel_layout
 from storage.scopes import Json
 from storage.values import Buffer
@@ -25,6 +26,11 @@ __all__ = ["FileMeta", "MetaReader", "Scanned", "build_meta", "is_uid", "record_
 
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _LONGEST_UID: Final = 64
+_CHARACTER_SET: Final = "00080005"
+_REPLACED: Final = "\ufffd".encode()
+"""What stands in the JSON for bytes that are no text in their character set."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,21 @@ def record_of(
     scanned: Scanned, *, transfer_syntax_uid: str, blob_key: str, size_bytes: int, sha256: bytes
 ) -> InstanceRecord:
     """All that is kept of an object besides its bytes. Raises CannotUnderstand when it cannot be written as JSON."""
+    text = to_json(scanned.dataset)
+    if _REPLACED in text:
+        _log.warning(
+            "Text cannot be decoded",
+            extra={
+                "SOPInstanceUID": scanned.key.sop_instance_uid,
+                "SpecificCharacterSet": scanned.dataset.get(_CHARACTER_SET, {}).get("Value", []),
+            },
+        )
     return InstanceRecord(
         key=scanned.key,
         sop_class_uid=scanned.sop_class_uid,
         transfer_syntax_uid=transfer_syntax_uid,
         dataset=scanned.dataset,
-        metadata=compress(scanned.dataset),
+        metadata=compress(text),
         layout=scanned.layout,
         blob_key=blob_key,
         size_bytes=size_bytes,

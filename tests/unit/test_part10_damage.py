@@ -15,7 +15,7 @@ from index.errors import CannotUnderstand, DataSetMismatch, PacsError, TooLarge
 from index.layout import pack
 from index.reasons import Code
 from storage import part10, syntaxes
-from storage.metadata import compress
+from storage.metadata import to_json
 from tests.samples import sample
 
 STUDY = b"\x20\x00\x0d\x00UI\x06\x001.2.3\0"
@@ -153,10 +153,10 @@ def test_nested_too_deep(depth: int) -> None:
 
 def test_nested_as_deep_as_allowed_can_be_kept() -> None:
     scanned = scan(UIDS + OPEN_SEQUENCE * 64 + (ITEM_END + SEQUENCE_END) * 64)
-    assert compress(scanned.dataset)
+    assert to_json(scanned.dataset)
     with pytest.raises(TooLarge, match="nested deeper than 80"):
         scan(UIDS + OPEN_SEQUENCE * 500, sequence_depth=10_000)
-    assert compress(scan(UIDS + OPEN_SEQUENCE * 80 + (ITEM_END + SEQUENCE_END) * 80, sequence_depth=10_000).dataset)
+    assert to_json(scan(UIDS + OPEN_SEQUENCE * 80 + (ITEM_END + SEQUENCE_END) * 80, sequence_depth=10_000).dataset)
 
 
 def test_nested_in_unknown_elements() -> None:
@@ -348,5 +348,5 @@ def survives(read: Callable[[], part10.Scanned]) -> None:
         assert refusal.detail
         assert len(refusal.reason().comment()) <= 64
         return
-    assert compress(scanned.dataset)
+    assert to_json(scanned.dataset)
     assert pack(scanned.layout)

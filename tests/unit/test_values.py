@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from config.settings import Limits
 from storage import part10, syntaxes
 from storage.charsets import charset_of
-from storage.metadata import compress, decompress
+from storage.metadata import compress, decompress, to_json
 from tests.unit.test_part10_damage import UIDS, explicit
 
 
@@ -25,7 +25,7 @@ def element(tag: int, vr: bytes, value: bytes, *, before: bytes = b"") -> dict[s
         limits=Limits(),
         bulk_threshold_bytes=1024,
     )
-    assert orjson.loads(decompress(compress(scanned.dataset))) == scanned.dataset
+    assert orjson.loads(decompress(compress(to_json(scanned.dataset)))) == scanned.dataset
     found: dict[str, Any] = scanned.dataset[f"{tag:08X}"]
     return found
 
