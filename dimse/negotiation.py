@@ -56,6 +56,8 @@ _REMEMBERED: Final = 128
 STORAGE_SUPPORT: Final = bytes((2, 0, 3, 0, 0, 0))
 """Our answer to the extended negotiation of storage classes (PS3.4 B.3.1): level 2, every element is kept;
 digital signatures of level 3, because objects are kept bit by bit; nothing is coerced."""
+COERCING_SUPPORT: Final = bytes((2, 0, 1, 0, 1, 0))
+"""The same where `archive.coercions` changes what arrives, and with it what was signed."""
 
 
 class Rejected(UpperLayerError):
@@ -123,7 +125,8 @@ def _answer(request: Request, terms: Terms) -> tuple[bytes, Agreed]:
     extended = _extended_answers(request)
     extra += [_extended_item(uid, information) for uid, information in extended.items()]
     stored = {one.abstract_syntax for one in accepted.values() if one.as_scp and is_storage(one.abstract_syntax)}
-    extra += [_extended_item(uid, STORAGE_SUPPORT) for uid in dict(request.extended) if uid in stored]
+    support = COERCING_SUPPORT if terms.policy.archive.coercions else STORAGE_SUPPORT
+    extra += [_extended_item(uid, support) for uid in dict(request.extended) if uid in stored]
     if terms.identity_response is not None:
         extra.append(_identity_item(terms.identity_response))
     primitive.user_information = [*primitive.user_information, *extra]

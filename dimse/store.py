@@ -36,6 +36,7 @@ def _take(session: Session, context: Context, command: Command) -> StoreOutcome:
         transfer_syntax_uid=context.transfer_syntax,
         sop_class_uid=command.sop_class_uid,
         sop_instance_uid=command.sop_instance_uid,
+        general_sop_class_uid=context.general,
     )
     origin = Origin("dimse", session.principal.name, session.principal.name)
     try:

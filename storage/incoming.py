@@ -19,6 +19,8 @@ class Incoming:
     sop_instance_uid: str = ""
     study_instance_uid: str = ""
     """STOW-RS `POST /studies/{study}`: the data set must belong to this study."""
+    general_sop_class_uid: str = ""
+    """The storage class of which the sender says that its own class is a special case (PS3.7 D.3.3.6)."""
 
 
 class Intake(Protocol):

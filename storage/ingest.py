@@ -112,7 +112,8 @@ class ObjectIntake:
         self._named = named
         if not _UID.fullmatch(named.transfer_syntax_uid):
             raise CannotUnderstand("Transfer Syntax UID is not a UID")
-        _check_policy(self._desk.rules, named.sop_class_uid, named.transfer_syntax_uid)
+        general = self._incoming.general_sop_class_uid
+        _check_policy(self._desk.rules, general or named.sop_class_uid, named.transfer_syntax_uid)
         meta = part10.build_meta(
             sop_class_uid=_uid_or_nothing(named.sop_class_uid),
             sop_instance_uid=_uid_or_nothing(named.sop_instance_uid),
@@ -148,7 +149,9 @@ class ObjectIntake:
         study = incoming.study_instance_uid
         if study and study != scanned.key.study_instance_uid:
             raise DataSetMismatch("Study Instance UID differs from that of the request", code=Code.STUDY_MISMATCH)
-        _check_policy(self._desk.rules, scanned.sop_class_uid, self._named.transfer_syntax_uid)
+        _check_policy(
+            self._desk.rules, incoming.general_sop_class_uid or scanned.sop_class_uid, self._named.transfer_syntax_uid
+        )
 
     def _with_right_meta(self, sink: ObjectSink, scanned: part10.Scanned) -> tuple[ObjectSink, part10.Scanned]:
         """A file whose meta group names another instance than its data set is kept behind a right one."""
