@@ -16,7 +16,7 @@ from index.errors import Conflict, NotFound
 from index.layout import ObjectLayout, unpack
 from index.notes import Notes
 from index.purge import Purge
-from index.query import Query
+from index.query import Exact, Query
 from index.records import Document, InstanceKey, InstanceRecord, Level, Origin, StoredInstance
 from index.register import Register
 from index.rejection import RULES, Rule
@@ -146,7 +146,8 @@ class Catalog:
             if current is not None and current.id:
                 met: Added | None = self._versions.meet(tx, one, current, arrival.duplicates)
             elif current is not None:
-                met = self._notes.meet(tx, one)
+                met = self._notes.meet(tx, one, newest)
+                newest = newest if met else self._notes.newest(tx)
             else:
                 met = self._notes.meet_note(tx, one) if rule else None
             results[number] = met or STORED
@@ -199,6 +200,8 @@ class Catalog:
     def matching(self, scope: Scope, query: Query) -> list[StoredInstance]:
         """The instances that a query of any level selects, parent by parent in the query's order."""
         ids = self._selection.ids(scope, query)
+        if not ids:
+            return self._named_alone(scope, query)
         statement = self._prepared(
             ("matching", query.level), lambda: statements.of_parents(self._database, query.level)
         )
@@ -211,6 +214,17 @@ class Catalog:
             found.extend(self._stored(rows[number][1:]) for _, number in in_order)
         return found
 
+    def _named_alone(self, scope: Scope, query: Query) -> list[StoredInstance]:
+        """An instance that searches do not show, but that is retrieved by its UIDs all the same."""
+        named = {one.keyword: one.value for one in query.filters if isinstance(one, Exact)}
+        uids = (named.get("StudyInstanceUID"), named.get("SeriesInstanceUID"), named.get("SOPInstanceUID"))
+        if query.level is not Level.IMAGE or len(query.filters) != 3 or None in uids:
+            return []
+        try:
+            return self.members(scope, *map(str, uids))
+        except NotFound:
+            return []
+
     def _below(self, what: str, scope: Scope, uids: tuple[str, str | None, str | None]) -> list[Any]:
         tenant = self._selection.tenant_id(scope.tenant)
         rows = []
@@ -219,6 +233,9 @@ class Catalog:
             statement = self._prepared((what, depth), lambda: statements.below(what, depth))
             params = {"tenant": tenant, "study": uids[0], "series": uids[1], "instance": uids[2]}
             rows = self._database.rows(statement, params)
+            if not rows and depth == 3 and self.removals.is_retrievable(tenant, uids[2] or ""):
+                statement = self._prepared(("hidden", what), lambda: statements.hidden(what))
+                rows = self._database.rows(statement, params)
         if not rows:
             raise NotFound(f"There is no such {('study', 'series', 'instance')[2 - uids.count(None)]}")
         return rows

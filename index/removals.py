@@ -9,16 +9,16 @@ from sqlalchemy import bindparam, select, update
 
 from index.access import Scope
 from index.admission import Admission
-from index.bin import DELETED, KEPT, UIDS, Bin, BinEntry, BinRow, Role
+from index.bin import DELETED, UIDS, Bin, BinEntry, BinRow, Role
 from index.database import Database, Transaction
 from index.entries import Newcomer, describe
 from index.errors import NotFound
-from index.records import InstanceKey, InstanceRecord, Origin
+from index.records import InstanceRecord, Origin
 from index.rejection import Rule
 from index.removal import Removal
 from index.restoration import Restoration, Restored, Wish
 from index.selection import Selection
-from index.tables import rejected, removals, removed, tenants
+from index.tables import rejected, removals, tenants
 from index.versions import Versions
 
 _DAY_MS = 24 * 3600 * 1000
@@ -70,11 +70,6 @@ class Removals:
         self._find = prepare(select(removals.c.id).where(removals.c.uid == bindparam("uid")))
         self._references = prepare(
             select(rejected.c.sop_instance_uid).where(rejected.c.removal_fk == bindparam("removal"))
-        )
-        where = (removed.c.tenant_id == bindparam("tenant"), *(removed.c[name] == bindparam(name) for name in UIDS))
-        kept = (removed.c[name] for name in (*KEPT, "body"))
-        self._hidden = prepare(
-            select(*kept).where(*where, removed.c.role == int(Role.INSTANCE)).order_by(removed.c.id.desc()).limit(1)
         )
         self._reasons = prepare(
             select(removals.c.reason)
@@ -134,16 +129,11 @@ class Removals:
         self._database.transact(lambda tx: tx.run(self._hasten, params))
         return entry
 
-    def retrievable(self, scope: Scope, key: InstanceKey) -> tuple[Sequence[Any], bytes] | None:
-        """The kept columns and the document of an instance that notes hide from searches alone."""
-        tenant = self._selection.tenant_id(scope.tenant)
-        reasons = self._database.rows(self._reasons, {"tenant": tenant, "uid": key.sop_instance_uid})
+    def is_retrievable(self, tenant_id: int, sop_instance_uid: str) -> bool:
+        """Whether all notes that name it hide it from searches alone."""
+        reasons = self._database.rows(self._reasons, {"tenant": tenant_id, "uid": sop_instance_uid})
         rules = [self._rules.get(reason) for (reason,) in reasons]
-        if not rules or any(rule is None or rule.hide != "search" for rule in rules):
-            return None
-        named = {name: getattr(key, name) for name in UIDS}
-        rows = self._database.rows(self._hidden, {"tenant": tenant, **named})
-        return (rows[0][:-1], rows[0][-1]) if rows else None
+        return bool(rules) and all(rule is not None and rule.hide == "search" for rule in rules)
 
     # For the worker, of all tenants
 

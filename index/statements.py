@@ -51,6 +51,24 @@ def below(what: str, depth: int) -> Any:
     return built.order_by(series.c.series_number, series.c.id, instances.c.instance_number, instances.c.id)
 
 
+def hidden(what: str) -> Any:
+    """What `below` says of one instance, of one that notes hide from searches alone."""
+    names = [column.name for column in (_STORED if what == "members" else _DOCUMENT)]
+    kept = [removed.c.get(name, removals.c.removed_at_ms) for name in names]
+    built = select(*kept).select_from(removed.join(removals, removed.c.removal_fk == removals.c.id))
+    return (
+        built.where(
+            removed.c.tenant_id == bindparam("tenant"),
+            removed.c.sop_instance_uid == bindparam("instance"),
+            removed.c.study_instance_uid == bindparam("study"),
+            removed.c.series_instance_uid == bindparam("series"),
+            removed.c.role == 0,
+        )
+        .order_by(removed.c.id.desc())
+        .limit(1)
+    )
+
+
 def known(database: Database, *, alone: bool) -> Any:
     """What is there already under these SOP Instance UIDs, or under one alone, which is cheaper than a list of one.
 
