@@ -13,7 +13,10 @@ from itertools import count
 from typing import Any
 
 from bench import hospital
+from index.declared import Declarations
+from index.declared_values import VALUES, found
 from index.entries import TERM_KINDS, Entry, describe, list_members
+from index.records import DicomJson, Level
 from index.tables import changes, documents, instances, metadata, patients, series, studies, study_terms, tenants
 
 TENANT = "default"
@@ -59,11 +62,12 @@ def _quoted(name: str) -> str:
 class Loader:
     """Makes the rows of studies in order and writes them in batches."""
 
-    def __init__(self, connection: sqlite3.Connection, of: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, of: int, declared: Declarations) -> None:
         """`of` is the number of studies that the hospital will have in the end."""
         self._connection = connection
         self._of = of
-        tables = (tenants, patients, studies, study_terms, series, instances, documents, changes)
+        self._declared = declared
+        tables = (tenants, patients, studies, study_terms, series, instances, documents, changes, *VALUES.values())
         self._rows = {table.name: _Rows(table) for table in tables}
         self._patients: dict[tuple[str, str, str], tuple[int, Row]] = {}
         self._ids = {name: count(1) for name in ("patients", "studies", "series", "instances")}
@@ -112,6 +116,7 @@ class Loader:
             {"tenant_id": 1, "kind": kind, "term": term, "sort_key": sort_key, "study_fk": study_fk}
             for kind, term in terms
         )
+        self._add_values(first.record.dataset, {Level.PATIENT: patient_fk, Level.STUDY: study_fk})
         patient["number_of_patient_related_studies"] += 1
         for one, entry in zip(study.series, entries, strict=True):
             self._add_series(one, entry, study_fk)
@@ -141,9 +146,25 @@ class Loader:
                 "number_of_series_related_instances": one.instances,
             }
         )
+        self._add_values(entry.record.dataset, {Level.SERIES: series_fk})
         shared = entry.instance | {"tenant_id": 1, "series_fk": series_fk, "version": 1}
         for number in range(1, one.instances + 1):
             self._add_instance(one, entry, shared, number)
+
+    def _add_values(self, dataset: DicomJson, owners: dict[Level, int]) -> None:
+        """Values of declared attributes; the synthetic instances have none of their own."""
+        for declaration, term, items in found(dataset, (row for row in self._declared.rows if row.level in owners)):
+            rows = self._rows[VALUES[declaration.level].name].rows
+            owner = owners[declaration.level]
+            rows.append(
+                {
+                    "declaration_fk": declaration.number,
+                    "tenant_id": 1,
+                    "term": term,
+                    "owner_fk": owner,
+                    "items": items,
+                }
+            )
 
     def _add_instance(self, one: hospital.Series, entry: Entry, shared: Row, number: int) -> None:
         uid = hospital.instance_uid(one, number)

@@ -81,6 +81,8 @@ class Study:
     number: int
     common: dict[str, Any]
     series: tuple["Series", ...]
+    elements: dict[str, Any]
+    """`common` as DICOM JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ def study(number: int, of: int) -> Study:
     owner = patient(int(patients * rng.random() ** 1.3))
     day = LAST_DAY - timedelta(days=int(DAYS * rng.random() ** 1.4))
     kind = rng.choices(KINDS, _SHARES)[0]
-    described = rng.choice(kind.descriptions)
+    procedure = rng.randrange(len(kind.descriptions))
+    described = kind.descriptions[procedure]
     if rng.random() < 0.15:
         described += f", {rng.choice(_INDICATIONS)}"
     if rng.random() < 0.001:
@@ -135,9 +138,13 @@ def study(number: int, of: int) -> Study:
         "StudyDescription": described,
         "ReferringPhysicianName": person_name(random.Random(f"doctor {int(900 * rng.random() ** 2)}"), "M"),
         "InstitutionName": f"Klinik {rng.choice(('Nord', 'Süd', 'Mitte', 'am See'))}",
+        "ProcedureCodeSequence": {
+            "CodeValue": f"{kind.modality}{procedure}",
+            "CodingSchemeDesignator": "99HOUSE",
+        },
         "PatientAge": f"{min(999, max(0, day.year - int(owner['PatientBirthDate'][:4]))):03d}Y",
     }
-    return Study(number, common, tuple(_series(rng, common, kind)))
+    return Study(number, common, tuple(_series(rng, common, kind)), dict(_elements(common)))
 
 
 def _series(rng: random.Random, common: dict[str, Any], kind: Kind) -> Iterator[Series]:
@@ -158,6 +165,7 @@ def _series(rng: random.Random, common: dict[str, Any], kind: Kind) -> Iterator[
                 "SeriesTime": common["StudyTime"],
                 "BodyPartExamined": rng.choice(_REGIONS),
                 "ProtocolName": protocol,
+                "OperatorsName": f"MTR^{rng.choice('ABCDEFGHJKLM')}",
                 "StationName": f"{one.modality}{rng.randrange(1, 9)}",
                 "Manufacturer": rng.choice(("SIEMENS", "GE MEDICAL SYSTEMS", "Philips", "Canon")),
                 "PerformedProcedureStepStartDate": common["StudyDate"],
@@ -168,20 +176,15 @@ def _series(rng: random.Random, common: dict[str, Any], kind: Kind) -> Iterator[
         )
 
 
-def first_record(of: Study, series: Series) -> InstanceRecord:
-    """What ingest would keep of the first instance of a series."""
-    return record(of, series, 1)
-
-
 def record(of: Study, series: Series, number: int) -> InstanceRecord:
     """What ingest would keep of instance `number` of a series; the objects themselves do not exist."""
     sop_class = _STORAGE + series.kind.sop_class
     rows, columns = series.kind.size
     uid = instance_uid(series, number)
-    values = of.common | series.common | {"SOPClassUID": sop_class, "SOPInstanceUID": uid, "InstanceNumber": number}
+    values = series.common | {"SOPClassUID": sop_class, "SOPInstanceUID": uid, "InstanceNumber": number}
     if rows:
         values |= {"Rows": rows, "Columns": columns, "BitsAllocated": 16}
-    dataset = dicom_json(values)
+    dataset = dict(sorted({**of.elements, **dict(_elements(values))}.items()))
     pixel_bytes = 2 * rows * columns
     pixels = NativePixels(4096, pixel_bytes, 8 * pixel_bytes, 1) if rows else None
     return InstanceRecord(
@@ -213,9 +216,9 @@ def blob_key(uid: str) -> str:
     return f"default/20261101/{int(digest[:2], 16) % 24:02d}/{digest[:27]}.dcm"
 
 
-def dicom_json(values: dict[str, Any]) -> dict[str, Any]:
-    """DICOM JSON (PS3.18 F) of keyword -> value; names as `alphabetic=ideographic=phonetic`."""
-    return dict(sorted(_element(keyword, value) for keyword, value in values.items()))
+def _elements(values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """DICOM JSON (PS3.18 F) of keyword -> value; names as `alphabetic=ideographic=phonetic`, items as mappings."""
+    return (_element(keyword, value) for keyword, value in values.items())
 
 
 _TAGS: dict[str, tuple[str, str]] = {}
@@ -230,6 +233,8 @@ def _element(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
     tag_text, vr = known
     if value == "":
         return tag_text, {"vr": vr}
+    if vr == "SQ":
+        return tag_text, {"vr": vr, "Value": [dict(_elements(value))]}
     return tag_text, {"vr": vr, "Value": [_name(value) if vr == "PN" else value]}
 
 

@@ -21,16 +21,19 @@ from urllib.parse import quote
 
 import psycopg
 
-from bench import bulk, client, copying, dimse, hospital, postgresql, processes, servers
-from bench.scale_queries import QUERIES, Named, find_keys
+from bench import bulk, client, cloning, copying, dimse, hospital, postgresql, processes, servers
+from bench.scale_queries import QUERIES, Known, Named, find_keys
 from bench.servers import Server
 from config import settings
+from index import register
 from index.catalog import Catalog
 from index.database import Database
+from index.declared import Declarations
 from index.records import Origin
 from pacs.migrations import upgrade
 
 _SAMPLE_STUDIES = 60
+_DISTINCT = 250_000
 _INGESTED = 3000
 _THREADS = 8
 _ORIGIN = Origin(bulk.VIA, bulk.PEER, bulk.PRINCIPAL)
@@ -97,24 +100,43 @@ def prove() -> None:
     _tell(f"{_SAMPLE_STUDIES} studies, loaded and taken in, give the same rows")
 
 
+def distinct_studies(studies: int) -> int:
+    """How many studies are taken in one by one. Raises ValueError when the rest is not a number of clones of them."""
+    if studies <= _DISTINCT:
+        return studies
+    if studies % _DISTINCT:
+        raise ValueError(f"--studies beyond {_DISTINCT:,} must be a multiple of it")
+    return _DISTINCT
+
+
 def load(file: Path, studies: int) -> None:
-    """Make an SQLite index of so many studies."""
+    """Make an SQLite index of so many studies; of a very large one the first are real, the others their clones."""
+    distinct = distinct_studies(studies)
     upgrade(f"sqlite:///{file}.part")
     connection = sqlite3.connect(f"{file}.part", isolation_level=None)
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-2000000", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
     remake = bulk.drop_indexes(connection)
     connection.execute("BEGIN")
-    loader = bulk.Loader(connection, studies)
-    loader.load(range(studies), _tell)
+    loader = bulk.Loader(connection, studies, _declared(f"sqlite:///{file}.part"))
+    loader.load(range(distinct), _tell)
+    if studies > distinct:
+        cloning.multiply(connection, studies // distinct - 1, _tell)
     connection.execute("COMMIT")
     for statement in remake:
         connection.execute(statement)
     bulk.rebuild_text_indexes(connection)
-    _tell(f"{studies:,} studies, {loader.instances:,} instances, all indexes")
+    _tell(f"{studies:,} studies of {loader.instances * studies // distinct:,} instances, all indexes")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
     Path(f"{file}.part").rename(file)
+
+
+def _declared(url: str) -> Declarations:
+    database = Database(settings.Database(url=url))
+    rows = database.rows(database.prepare(register.declared()), {})
+    database.close()
+    return register.read_declarations(rows)
 
 
 @contextmanager
@@ -173,7 +195,8 @@ def _warm(server: Server, query: Named, studies: int) -> dict[str, float]:
 
 
 def _ask(server: Server, query: Named, studies: int, *, first: int, times: int) -> list[float]:
-    paths = [server.base_path + quote(query.path(first + i, studies), safe="/?&=,.-") for i in range(times)]
+    known = Known(distinct_studies(studies), studies)
+    paths = [server.base_path + quote(query.path(first + i, known), safe="/?&=,.-") for i in range(times)]
     job = client.Job(server.web_port, paths, {"Accept": "application/dicom+json"})
     try:
         return client.run(job, allowed=query.statuses).latencies_ms

@@ -17,22 +17,30 @@ _FUZZY = ("anna linden", "jose marin", "maria garcia", "hans berg", "piotr kowal
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """The index that is asked: studies with numbers up to `distinct` are in it as they are, `studies` in all."""
+
+    distinct: int
+    studies: int
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
-    """`path(i, studies)` is what request `i` asks below the root of the service, on an index of so many studies."""
+    """`path(i, known)` is what request `i` asks below the root of the service."""
 
     name: str
-    path: Callable[[int, int], str]
+    path: Callable[[int, Known], str]
     requests: int
     statuses: tuple[str, ...] = ("200",)
 
 
-def _study(i: int, studies: int) -> hospital.Study:
-    return hospital.study(i * 7919 % studies, studies)
+def _study(i: int, known: Known) -> hospital.Study:
+    return hospital.study(i * 7919 % known.distinct, known.studies)
 
 
-def _of_study(keyword: str) -> Callable[[int, int], str]:
-    def path(i: int, studies: int) -> str:
-        while not (value := _study(i, studies).common[keyword]):
+def _of_study(keyword: str) -> Callable[[int, Known], str]:
+    def path(i: int, known: Known) -> str:
+        while not (value := _study(i, known).common[keyword]):
             i += 1
         return f"/studies?{keyword}={value}"
 
@@ -45,12 +53,12 @@ def _month(i: int) -> str:
     return f"StudyDate={2012 + year}{month + 1:02d}01-{2012 + year}{month + 1:02d}28"
 
 
-def _instance(i: int, studies: int) -> str:
-    return f"/instances?SOPInstanceUID={hospital.instance_uid(_study(i, studies).series[0], 1)}"
+def _instance(i: int, known: Known) -> str:
+    return f"/instances?SOPInstanceUID={hospital.instance_uid(_study(i, known).series[0], 1)}"
 
 
-def _many_uids(i: int, studies: int) -> str:
-    uids = ",".join(_study(200 * i + j, studies).common["StudyInstanceUID"] for j in range(100))
+def _many_uids(i: int, known: Known) -> str:
+    uids = ",".join(_study(200 * i + j, known).common["StudyInstanceUID"] for j in range(100))
     return f"/studies?StudyInstanceUID={uids}&limit=100"
 
 
@@ -75,7 +83,7 @@ QUERIES = (
     Named("inside a name, 100", lambda i, _: f"/studies?PatientName={_INNER[i % 9]}&limit=100&offset={i // 18}", 90),
     Named("inside a description, few", lambda i, _: f"/studies?StudyDescription={_RARE_TEXTS[i % 5]}&limit=100", 60),
     Named("fuzzy name, 100", lambda i, _: f"/studies?fuzzymatching=true&PatientName={_FUZZY[i % 7]}&limit=100", 70),
-    Named("page at 50,000", lambda i, n: f"/studies?limit=100&offset={min(50_000, n // 2) + i}", 60),
+    Named("page at 50,000", lambda i, known: f"/studies?limit=100&offset={min(50_000, known.studies // 2) + i}", 60),
     Named("sorted by name, 100", lambda i, _: f"/studies?orderby=PatientName&limit=100&offset={i}", 60),
     Named("month sorted by name, 100", lambda i, _: f"/studies?{_month(i)}&orderby=PatientName&limit=100", 60),
     Named("month with total", lambda i, _: f"/studies?{_month(i)}&limit=25&count=true", 60),
