@@ -135,39 +135,65 @@ _ABOVE = frozenset(tag for rows in _SUMMARISED.values() for tag, *_ in rows) | f
 )
 
 
+_OF_STUDY = frozenset(
+    (
+        _TIMEZONE,
+        *(tag for level in (Level.PATIENT, Level.STUDY) for tag, *_ in _SUMMARISED[level]),
+        *(tag for level in (Level.PATIENT, Level.STUDY) for tag in _EXTRA[level]),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """A study and its patient. Shared by the instances of a study: nobody may change it."""
+
+    patient: Described
+    study: Described
+    terms: tuple[tuple[int, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Levels:
     """The levels above an instance. Shared by the instances of a series: nobody may change it."""
 
-    patient: Described
-    study: Described
+    above: _Study
     series: Described
-    terms: tuple[tuple[int, str], ...]
 
 
 def describe(tenant: str, record: InstanceRecord) -> Entry:
     """All that the index keeps of an instance."""
-    above = orjson.dumps({tag: element for tag, element in record.dataset.items() if tag in _ABOVE})
-    levels = _levels(above) if len(above) <= _MAXIMUM_DOCUMENT_BYTES else _levels.__wrapped__(above)
-    return Entry(tenant, record, levels.patient, levels.study, levels.series, _instance(record), levels.terms)
+    text = orjson.dumps({tag: element for tag, element in record.dataset.items() if tag in _ABOVE})
+    levels = _levels(text) if len(text) <= _MAXIMUM_DOCUMENT_BYTES else _levels.__wrapped__(text)
+    above = levels.above
+    return Entry(tenant, record, above.patient, above.study, levels.series, _instance(record), above.terms)
 
 
 @lru_cache(maxsize=256)
-def _levels(above: bytes) -> _Levels:
+def _levels(text: bytes) -> _Levels:
     """Instances of a series say the same about their patient, study and series: worked out once."""
-    dataset = orjson.loads(above)
+    dataset = orjson.loads(text)
+    of_study = orjson.dumps({tag: element for tag, element in dataset.items() if tag in _OF_STUDY})
+    above = _study(of_study) if len(of_study) <= _MAXIMUM_DOCUMENT_BYTES else _study.__wrapped__(of_study)
+    series = _described(Level.SERIES, dataset)
+    timezone = plain(first_text(dataset.get(_TIMEZONE)))
+    zoned = utc_columns(Level.SERIES, series.columns, timezone)
+    series.columns.update(zoned, timezone_offset_from_utc=timezone)
+    return _Levels(above, series)
+
+
+@lru_cache(maxsize=256)
+def _study(text: bytes) -> _Study:
+    """Series of a study say the same about their patient and study."""
+    dataset = orjson.loads(text)
     patient = _described(Level.PATIENT, dataset)
     study = _described(Level.STUDY, dataset)
     study.columns.update(patient.columns)
     study.columns["sort_key"] = sort_key(study.columns["study_date"], study.columns["study_time"])
     patient.columns["anchor"] = "" if patient.columns["patient_id"] else first_text(dataset.get(_STUDY_UID))
-    of_series = _described(Level.SERIES, dataset)
-    timezone = plain(first_text(dataset.get(_TIMEZONE)))
-    study.columns.update(utc_columns(Level.STUDY, study.columns, timezone))
-    zoned = utc_columns(Level.SERIES, of_series.columns, timezone)
-    of_series.columns.update(zoned, timezone_offset_from_utc=timezone)
+    study.columns.update(utc_columns(Level.STUDY, study.columns, plain(first_text(dataset.get(_TIMEZONE)))))
     names = [term for keyword in WORD_KINDS for term in terms_of_name(keyword, study.columns[snake_case(keyword)])]
-    return _Levels(patient, study, of_series, tuple(names))
+    return _Study(patient, study, tuple(names))
 
 
 def terms_of_name(keyword: str, column: str) -> list[tuple[int, str]]:
