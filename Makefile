@@ -32,10 +32,12 @@ check: $(READY) ## Lint, format, types, import contracts, generated documents
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m config.reference --check docs/settings.md
+	$(BIN)/python -m pacs.conformance --check docs/conformance.md
 	$(BIN)/python docs/modules.py --check
 
 docs: $(READY) ## Write the generated documents anew
 	$(BIN)/python -m config.reference docs/settings.md
+	$(BIN)/python -m pacs.conformance docs/conformance.md
 	$(BIN)/python docs/modules.py
 
 bench: $(READY) tools ## Measure against Orthanc and the machine (ARGS="--quick")

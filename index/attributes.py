@@ -56,7 +56,13 @@ class Attribute:
     def kinds(self) -> tuple[str, ...]:
         """The matching kinds it has, as PS3.4 C.2.2.2 calls them; without any it is returned alone."""
         more = ("Multiple Value Matching",) if self.multiple else ()
-        return KINDS[self.matching] + more
+        return tuple(kind for kind in KINDS[self.matching] if kind not in self._lacks()) + more
+
+    def _lacks(self) -> tuple[str, ...]:
+        """Kinds that others of its matching have: a UID is matched whole, and a date alone is no moment."""
+        if self.vr == "UI":
+            return ("Wild Card Matching",)
+        return ("Combined Datetime Matching",) if self.keyword == "PatientBirthDate" else ()
 
 
 _VRS_OF_MANY = frozenset(("AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"))
