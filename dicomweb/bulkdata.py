@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-import orjson
-
 from dicomweb.accept import BULK, BULKDATA, PIXEL_DATA, PIXEL_ELEMENT, Choice, Offer
 from dicomweb.caching import entity_tag, growing_headers, instance_headers, not_modified
+from dicomweb.documents import policy
 from dicomweb.edge import Call
 from dicomweb.frames import (
     described,
@@ -25,6 +24,7 @@ from dicomweb.frames import (
 )
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.ranges import partial_reply
+from dicomweb.rendered_types import DOCUMENTS
 from dicomweb.replies import Reply, StreamReply
 from index.errors import NotAcceptable, NotFound
 from index.layout import NativePixels
@@ -36,10 +36,6 @@ from storage.transfer import OCTET_STREAM
 
 _PIXELS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 _DOCUMENT: Final = "00420011"
-_MIME_TYPE: Final = "00420012"
-_DOCUMENT_TYPES: Final = frozenset({"application/pdf", "model/stl", "model/obj", "model/mtl", "text/xml"})
-"""MIME types of documents that leave under their own name. Others, text/html above all, are somebody's bytes that a
-browser must not take for a page of this server."""
 
 
 def _pixel_path(instance: StoredInstance) -> str | None:
@@ -188,21 +184,11 @@ def _value_reply(call: Call, instance: StoredInstance, path: str, choice: Choice
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if choice.packaging == "single":
-        return partial_reply(call, opened.length_bytes, opened.read, choice.media_type, caching)
+        headers = (*caching, *policy(choice.media_type))
+        return partial_reply(call, opened.length_bytes, opened.read, choice.media_type, headers)
     whole = partial(opened.read, 0, opened.length_bytes)
     part = Part(choice.media_type, whole, opened.length_bytes, _location(call, instance, path))
     return multipart_reply(call, choice.media_type, lambda: (part,), caching)
-
-
-def _document_offers(call: Call, instance: StoredInstance) -> tuple[Offer, ...]:
-    """A document may leave under its own media type."""
-    key = instance.key
-    (text,) = call.archive.metadata(
-        call.principal, key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
-    )
-    values = orjson.loads(text).get(_MIME_TYPE, {}).get("Value") or [""]
-    name = str(values[0]).lower()
-    return (Offer(name), Offer(name, "multipart"), *BULK) if name in _DOCUMENT_TYPES else BULK
 
 
 def _bulkdata(call: Call, path: str) -> Reply | StreamReply:
@@ -211,7 +197,7 @@ def _bulkdata(call: Call, path: str) -> Reply | StreamReply:
         return _pixels_reply(call, instance, call.choices(PIXEL_ELEMENT))
     if path not in instance.layout.bulk:
         raise NotFound("There is no such bulk data")
-    offers = _document_offers(call, instance) if path == _DOCUMENT else BULK
+    offers = (*DOCUMENTS.get(instance.sop_class_uid, ()), *BULK) if path == _DOCUMENT else BULK
     return _value_reply(call, instance, path, call.choices(offers)[0])
 
 

@@ -188,7 +188,7 @@ def _instance_reply(call: Call, numbers: Sequence[int] | None) -> Reply | Stream
     if choice.packaging == "single" and choice.media_type.startswith("video/"):
         if numbers is not None:
             raise NotAcceptable("A frame of a video is a picture, not a video")
-        return _video(call, instance, choice.media_type)
+        return video_reply(call, instance, choice.media_type)
     return _looked_at(call, instance, category, choice, numbers)
 
 
@@ -206,13 +206,13 @@ def _looked_at(
     return _reply(call, views, choice.packaging, caching)
 
 
-def _video(call: Call, instance: StoredInstance, content_type: str) -> Reply | StreamReply:
+def video_reply(call: Call, instance: StoredInstance, content_type: str) -> Reply | StreamReply:
     """A video as it is, for players that ask for one range after the other."""
     tag = entity_tag((instance,), "video")
     caching = instance_headers(call, tag, instance)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
-    opened = call.archive.open_video(call.principal, instance)
+    opened = call.archive.openvideo_reply(call.principal, instance)
     return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
 
 

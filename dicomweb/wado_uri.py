@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from dicomweb import rendered_types
-from dicomweb.accept import OBJECT, Choice, choose
+from dicomweb.accept import OBJECT, Choice, choose, parse, require_utf8
 from dicomweb.documents import document_reply
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
 from dicomweb.frames import locate
-from dicomweb.rendered import number_of_frames, picture_reply
+from dicomweb.rendered import number_of_frames, picture_reply, video_reply
 from dicomweb.rendering import (
     parse_annotation,
     parse_icc_profile,
@@ -24,6 +24,7 @@ from index.errors import NotAcceptable, NotFound
 from index.records import InstanceKey, Region, RenderOptions, StoredInstance
 
 _DICOM: Final = "application/dicom"
+_DEFAULT: Final = "default"
 
 
 def _required(parameters: Mapping[str, str], name: str) -> str:
@@ -45,27 +46,37 @@ def _check(parameters: Mapping[str, str]) -> InstanceKey:
     return InstanceKey(study, series, instance)
 
 
-def _media_type(parameters: Mapping[str, str], instance: StoredInstance) -> str:
-    """The first type of `contentType` that exists; by default a picture, a page, else the object (9.1.2.2.3)."""
+def _media_type(asked: str, instance: StoredInstance) -> str:
+    """The first type asked for that exists; by default a picture, a page, else the object (9.1.2.2.1)."""
     category = rendered_types.category_of(instance)
     names = [offer.media_type for offer in category.offers if offer.packaging == "single"]
     if category.kind == "presentation state":
         names = []  # Its images have addresses of their own, with `presentationUID`.
-    if category.kind == "video":
-        names = [name for name in names if name.startswith("image/")]
-    asked = parameters.get("contentType", "")
+    default = next(iter(names), _DICOM) if category.kind in ("image", "report") else _DICOM
     if not asked.strip():
-        return next(iter(names), _DICOM) if category.kind in ("image", "report") else _DICOM
+        return default
     aliases = {alias: offer.media_type for offer in category.offers for alias in offer.aliases}
     for item in asked.lower().split(","):
         name = item.partition(";")[0].strip()
-        if name in ("*/*", _DICOM):
-            return _DICOM
+        if name in ("*/*", _DICOM, _DEFAULT):
+            return default if name == _DEFAULT else _DICOM
         if aliases.get(name, name) in names:
             return aliases.get(name, name)
         if found := [other for other in names if name.endswith("/*") and other.startswith(name[:-1])]:
             return found[0]
     raise NotAcceptable(f"Available: {', '.join([_DICOM, *names])}")
+
+
+def _asked(call: Call, parameters: Mapping[str, str]) -> str:
+    """Media types by `contentType`, which goes before the Accept header (9.1.2.2.1).
+
+    `*/*` in the header is what clients send without thinking: it means the default.
+    """
+    if parameters.get("contentType", "").strip():
+        return parameters["contentType"]
+    ranges = parse(call.header(b"accept"))
+    named = [_DEFAULT if found.media_type == "*/*" else found.media_type for found in ranges if found.quality]
+    return ",".join(named)
 
 
 def _whole_number(parameters: Mapping[str, str], name: str, default: str) -> str:
@@ -84,16 +95,17 @@ def _options(parameters: Mapping[str, str], media_type: str, key: InstanceKey) -
     if "windowCenter" in parameters or "windowWidth" in parameters:
         centre, width = _required(parameters, "windowCenter"), _required(parameters, "windowWidth")
         window = parse_window(f"{centre},{width}")
-    presentation = _presentation(parameters, key)
+    # The table calls it imageAnnotation, the grammar beside it annotation (9.5.1.2.2).
+    annotation = parameters.get("annotation", parameters.get("imageAnnotation", ""))
     return RenderOptions(
         media_type=picture_type(media_type),
         quality=parse_quality(parameters.get("imageQuality", "90")),
         viewport=viewport,
         window=window,
         region=_region(parameters["region"]) if "region" in parameters else None,
-        captions=parse_annotation(parameters["annotation"])[0] if "annotation" in parameters else (),
+        captions=parse_annotation(annotation)[0] if annotation else (),
         icc_profile=parse_icc_profile(parameters["iccprofile"]) if "iccprofile" in parameters else None,
-        presentation=presentation,
+        presentation=_presentation(parameters, key),
     )
 
 
@@ -125,14 +137,18 @@ def _object_choice(parameters: Mapping[str, str]) -> tuple[Choice, ...]:
 
 
 async def retrieve(call: Call) -> Reply | StreamReply:
-    """An instance as a DICOM file or as a picture."""
+    """An instance as a DICOM file, a picture, a video or a document."""
     parameters = dict(call.query())
     key = _check(parameters)
     instance = await call.run(locate, call, key)
-    media_type = _media_type(parameters, instance)
+    media_type = _media_type(_asked(call, parameters), instance)
+    if media_type.startswith("text/"):
+        require_utf8(call.header(b"accept-charset"), parameters.get("charset"))
     if media_type == _DICOM:
         uids = (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid)
         return await call.run(open_objects, call, uids, _object_choice(parameters))
+    if media_type.startswith("video/"):
+        return await call.run(video_reply, call, instance, media_type)
     if not media_type.startswith("image/"):
         return await call.run(document_reply, call, instance, media_type)
     number = int(_whole_number(parameters, "frameNumber", "1"))

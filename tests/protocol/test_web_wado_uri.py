@@ -2,14 +2,17 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
+import numpy as np
 import pydicom
 import pytest
 from PIL import Image
 
 from tests.conftest import Server
-from tests.protocol.web import dataset_bytes, read, stow
+from tests.protocol.test_web_video import STREAM, video
+from tests.protocol.web import dataset_bytes, read, stow, write
 from tests.samples import sample
 
 
@@ -55,6 +58,11 @@ def test_picture(client: httpx.Client) -> None:
         ({"objectUID": ""}, 400),
         ({"objectUID": "1.2.3"}, 404),
         ({"anonymize": "yes"}, 400),
+        ({"presentationUID": "1.2.3"}, 400),
+        ({"presentationUID": "1.2.3", "presentationSeriesUID": "1.2.3"}, 404),
+        ({"region": "0.1,0.1,2,1"}, 400),
+        ({"imageQuality": "101"}, 400),
+        ({"windowCenter": "40", "windowWidth": "0"}, 400),
         ({"region": "0,0,0,1"}, 400),
         ({"frameNumber": "2"}, 404),
         ({"frameNumber": "x"}, 400),
@@ -68,3 +76,79 @@ def test_refusals(client: httpx.Client, changed: dict[str, str], status: int) ->
     response = client.get("/wado", params=changed)
     assert response.status_code == status
     assert response.json()["error"]["message"]
+
+
+def picture_of(response: httpx.Response) -> np.ndarray:
+    """The pixels of a PNG."""
+    assert response.status_code == 200, response.text
+    return np.asarray(Image.open(io.BytesIO(response.content)))
+
+
+def test_region_is_cut_out_of_the_picture(client: httpx.Client) -> None:
+    whole = picture_of(client.get("/wado", params={"contentType": "image/png"}))
+    part = picture_of(client.get("/wado", params={"contentType": "image/png", "region": "0.25,0.5,0.75,1"}))
+    assert np.array_equal(part, whole[256:512, 128:384])
+
+
+def test_presentation_state_is_applied(client: httpx.Client) -> None:
+    state = sample("generated/gsps_brain_window.dcm")
+    ds = pydicom.dcmread(state)
+    assert stow(client, state.read_bytes()).status_code == 200
+    (image,) = ds.ReferencedSeriesSequence[0].ReferencedImageSequence[:1]
+    path = next(
+        path for path in sample("ct_head_phantom_54").glob("*.dcm") if of(path) == image.ReferencedSOPInstanceUID
+    )
+    assert stow(client, path.read_bytes()).status_code == 200
+    uids = {"objectUID": image.ReferencedSOPInstanceUID, "contentType": "image/png"}
+    applied = {"presentationUID": ds.SOPInstanceUID, "presentationSeriesUID": ds.SeriesInstanceUID}
+    plain = picture_of(client.get("/wado", params=uids))
+    shown = picture_of(client.get("/wado", params={**uids, **applied}))
+    assert not np.array_equal(plain, shown)
+    assert client.get("/wado", params={**uids, **applied, "windowCenter": "1", "windowWidth": "2"}).status_code == 400
+
+
+def of(path: Path) -> str:
+    """The SOP Instance UID of a file."""
+    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("*/*", "image/jpeg"),
+        ("image/png, */*;q=0.1", "image/png"),
+        ("image/avif,image/webp,image/*,*/*;q=0.8", "image/jpeg"),
+        ("application/pdf, */*", "image/jpeg"),
+        ("application/dicom", "application/dicom"),
+        ("application/pdf;q=0.9, application/dicom;q=0.5", "application/dicom"),
+    ],
+)
+def test_accept_counts_where_no_content_type_is_asked(client: httpx.Client, accept: str, expected: str) -> None:
+    response = client.get("/wado", headers={"Accept": accept})
+    assert response.headers["content-type"].partition(";")[0] == expected
+    by_parameter = client.get("/wado", params={"contentType": "image/png"}, headers={"Accept": accept})
+    assert by_parameter.headers["content-type"] == "image/png"
+
+
+def test_accept_that_nothing_satisfies(client: httpx.Client) -> None:
+    response = client.get("/wado", headers={"Accept": "application/pdf"})
+    assert (response.status_code, "Available: " in response.text) == (406, True)
+
+
+def test_report_as_text_in_utf8(client: httpx.Client) -> None:
+    ds = pydicom.dcmread(sample("generated/sr_tid1500.dcm"))
+    assert stow(client, sample("generated/sr_tid1500.dcm").read_bytes()).status_code == 200
+    uids = {"studyUID": ds.StudyInstanceUID, "seriesUID": ds.SeriesInstanceUID, "objectUID": ds.SOPInstanceUID}
+    for asked, charset, status in (("text/html", "utf-8", 200), ("text/plain", "*", 200), ("text/html", "latin1", 406)):
+        response = client.get("/wado", params={**uids, "contentType": asked, "charset": charset})
+        assert response.status_code == status
+        if status == 200:
+            assert response.headers["content-type"] == f"{asked}; charset=utf-8"
+
+
+def test_video_is_played(client: httpx.Client) -> None:
+    ds = video()
+    assert stow(client, write(ds)).status_code == 200
+    uids = {"studyUID": ds.StudyInstanceUID, "seriesUID": ds.SeriesInstanceUID, "objectUID": ds.SOPInstanceUID}
+    part = client.get("/wado", params={**uids, "contentType": "video/mp4"}, headers={"Range": "bytes=5-10"})
+    assert (part.status_code, part.headers["content-type"], part.content) == (206, "video/mp4", STREAM[5:11])
