@@ -48,7 +48,7 @@ SYNTAXES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """One element as read: its bytes, or the items of a sequence."""
+    """One element as read: its bytes (decimal text of binary numbers), or the items of a sequence."""
 
     vr: str
     value: bytes
@@ -88,6 +88,7 @@ class _Reader:
     def __init__(self, data: bytes, syntax: Syntax) -> None:
         self._data = data
         self._explicit = syntax.explicit
+        self._order = syntax.order
         self._tag = struct.Struct(syntax.order + "HH")
         self._long = struct.Struct(syntax.order + "I")
         self._short = struct.Struct(syntax.order + "H")
@@ -107,11 +108,22 @@ class _Reader:
                 continue
             if length > end - offset:
                 raise CannotUnderstand("A value of the identifier is longer than the identifier")
-            elements[tag] = Raw(vr, self._data[offset : offset + length])
+            elements[tag] = Raw(vr, self._value(vr, self._data[offset : offset + length]))
             offset += length
         if delimited:
             raise CannotUnderstand("An item of the identifier has no end")
         return elements, offset
+
+    def _value(self, vr: str, data: bytes) -> bytes:
+        """A value as text: a binary number is matched by what it says."""
+        code = _NUMBER_FORMATS.get(vr)
+        if code is None:
+            return data
+        size = struct.calcsize(code)
+        if len(data) % size:
+            raise CannotUnderstand(f"A value of VR {vr} has {len(data)} bytes")
+        numbers = struct.unpack(f"{self._order}{len(data) // size}{code}", data)
+        return "\\".join(map(str, numbers)).encode()
 
     def _items(self, offset: int, stop: int, end: int, depth: int) -> tuple[tuple[RawDataset, ...], int]:
         if stop > end:
