@@ -20,7 +20,8 @@ from index.admission import Admission, change, change_of
 from index.database import Database, Transaction
 from index.entries import Newcomer, first_text
 from index.errors import NotFound
-from index.records import InstanceKey, Level, Origin
+from index.layout import unpack
+from index.records import InstanceKey, Level, Origin, StoredInstance
 from index.removal import Removal
 from index.selection import FROM
 from index.tables import documents, instances, rejected, removals, removed, series, set_aside, studies
@@ -90,6 +91,19 @@ class BinRow:
     sha256: bytes
     blob_key: str
     layout: bytes
+
+    def stored(self) -> StoredInstance:
+        """As a stored instance, for who has to read its object."""
+        return StoredInstance(
+            self.key,
+            self.sop_class_uid,
+            self.transfer_syntax_uid,
+            self.blob_key,
+            unpack(self.layout),
+            self.size_bytes,
+            self.sha256,
+            self.version,
+        )
 
 
 class Bin:
@@ -197,9 +211,9 @@ class Bin:
         action, gone = what
         self._admission.record_changes(tx, [change(tenant_id, action, one[1:], origin, at_ms) for one in gone])
 
-    def entries(self, tenant_id: int, study: str | None = None, limit: int = 1000) -> list[BinEntry]:
-        """What is in the bin, newest first: deletions, and rejections in force or revoked."""
-        params = {"tenant": tenant_id, "study": study, "limit": limit}
+    def entries(self, tenant_id: int, study: str | None, before: int, limit: int) -> list[BinEntry]:
+        """What is in the bin, newest first: deletions, and rejections in force or revoked, below number `before`."""
+        params = {"tenant": tenant_id, "study": study, "before": before, "limit": limit}
         return [_entry(row) for row in self._database.rows(self._entries[study is not None], params)]
 
     def entry(self, tenant_id: int, number: int) -> BinEntry:
@@ -268,8 +282,7 @@ def _entries(*, of_study: bool, alone: bool = False) -> Any:
     first = select(removed.c.body).where(*mine).order_by(removed.c.id).limit(1).scalar_subquery()
     shown = (removals.c[name] for name in (*_SHOWN, "via", "peer", "principal"))
     built = select(*shown, number, first).where(removals.c.tenant_id == bindparam("tenant"))
-    if alone:
-        built = built.where(removals.c.id == bindparam("number"))
+    built = built.where(removals.c.id == bindparam("number") if alone else removals.c.id < bindparam("before"))
     if of_study:
         named = removed.c.study_instance_uid == bindparam("study")
         holds = exists().where(removed.c.removal_fk == removals.c.id, removed.c.tenant_id == bindparam("tenant"), named)

@@ -90,11 +90,13 @@ class Removals:
         purge_at_ms = now + max(1, int(undo_days * _DAY_MS))
         return self.bin.delete(tenant, uids, origin, at_ms=now, purge_at_ms=purge_at_ms)
 
-    def entries(self, scope: Scope, study: str | None = None) -> list[BinEntry]:
-        """What was deleted or rejected, newest first, at most 1,000."""
+    def entries(self, scope: Scope, study: str | None = None) -> Iterator[BinEntry]:
+        """What was deleted or rejected, newest first."""
         tenant = self._selection.tenant_id(scope.tenant)
-        found = self.bin.entries(tenant, study) if tenant is not None else []
-        return [entry for entry in found if _is_visible(scope, entry.key.study_instance_uid)]
+        before = 2**62
+        while tenant is not None and (page := self.bin.entries(tenant, study, before, _PAGE)):
+            yield from (entry for entry in page if _is_visible(scope, entry.key.study_instance_uid))
+            before = page[-1].number
 
     def entry(self, scope: Scope, number: int) -> BinEntry:
         """One of them. Raises NotFound."""
@@ -140,7 +142,10 @@ class Removals:
     def unrecorded(self) -> list[Unrecorded]:
         """Some removals whose record is to be written."""
         rows = self._database.rows(self._stale, {})
-        return [Unrecorded(*row[:4], dict(zip(_SAID, row[4:], strict=True))) for row in rows]
+        return [
+            Unrecorded(number, tenant, revision, key, dict(zip(_SAID, said, strict=True)))
+            for number, tenant, revision, key, *said in rows
+        ]
 
     def objects_of(self, number: int) -> list[tuple[str, int]]:
         """Keys and roles of the objects that a removal has taken."""

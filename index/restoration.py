@@ -8,6 +8,7 @@ hidden, now by that note; what meets a newer instance of the same UID is set asi
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -110,8 +111,7 @@ class Restoration:
                 break
             after = page[-1]["id"]
             ready = [(row, describe(wish.tenant, record_of(row))) for row in page if row["role"] == Role.INSTANCE]
-            one_batch = self._database.transact(lambda tx, page=page, ready=ready: self._batch(tx, wish, page, ready))
-            _add(done, one_batch)
+            _add(done, self._database.transact(partial(self._batch, wish=wish, page=page, ready=ready)))
         done.obsolete_blob_keys += self._database.transact(lambda tx: self._end(tx, wish))
         return done
 
@@ -123,7 +123,7 @@ class Restoration:
         return [dict(zip(_COLUMNS, row, strict=True)) for row in self._database.rows(statement, params)]
 
     def _batch(
-        self, tx: Transaction, wish: Wish, page: Sequence[Mapping[str, Any]], ready: Sequence[tuple[Any, Any]]
+        self, tx: Transaction, *, wish: Wish, page: Sequence[Mapping[str, Any]], ready: Sequence[tuple[Any, Any]]
     ) -> Restored:
         done = Restored()
         self._begin(tx, wish)

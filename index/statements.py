@@ -83,7 +83,12 @@ def known(database: Database, *, alone: bool) -> Any:
     there = select(*(instances.c[name] for name in names)).where(
         instances.c.tenant_id == bindparam("tenant"), named(instances.c.sop_instance_uid)
     )
-    nothing = (cast(null(), LargeBinary), literal_column("''"), literal_column("''"), literal_column("0"))
+    nothing: tuple[Any, ...] = (
+        cast(null(), LargeBinary),
+        literal_column("''"),
+        literal_column("''"),
+        literal_column("0"),
+    )
     hidden = select(rejected.c.sop_instance_uid, literal_column("0"), *nothing).where(
         rejected.c.tenant_id == bindparam("tenant"), named(rejected.c.sop_instance_uid)
     )

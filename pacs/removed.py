@@ -21,12 +21,14 @@ def list_all(settings: Settings, study: str | None) -> Iterator[str]:
     """Lines for a person."""
     services = build(settings)
     try:
-        found = services.archive.removals(local_principal(settings), study)
-        if not found:
+        lines = map(_line, services.archive.removals(local_principal(settings), study))
+        first = next(lines, None)
+        if first is None:
             yield "Nothing was deleted or rejected."
             return
         yield _HEADING
-        yield from map(_line, found)
+        yield first
+        yield from lines
     finally:
         services.close()
 

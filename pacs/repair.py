@@ -1,13 +1,15 @@
 """`pacs reindex` and `pacs verify`: the long jobs over all objects, started by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from config.settings import Settings
+from index.access import Principal
 from index.query import Query
-from index.records import Answer, Level
+from index.records import Answer, Level, StoredInstance
 from pacs.auth.local import local_principal
 from pacs.migrations import upgrade
-from pacs.services import build
+from pacs.services import Services, build
 from storage import tasks
 
 _STUDY_INSTANCE_UID = "0020000D"
@@ -31,16 +33,27 @@ def verify(settings: Settings, study: str | None) -> tuple[int, list[tasks.Findi
     checked = 0
     findings: list[tasks.Finding] = []
     try:
-        studies = [study] if study else _all_studies(services.archive.search(principal, Query(Level.STUDY)))
-        for uid in studies:
-            for instance in services.archive.instances(principal, uid):
-                checked += 1
-                finding = tasks.verify(services.blobs, instance)
-                if finding:
-                    findings.append(finding)
+        for instance in chain(_live(services, principal, study), _removed(services, principal, study)):
+            checked += 1
+            finding = tasks.verify(services.blobs, instance)
+            if finding:
+                findings.append(finding)
         return checked, findings
     finally:
         services.close()
+
+
+def _live(services: Services, principal: Principal, study: str | None) -> Iterator[StoredInstance]:
+    studies = [study] if study else _all_studies(services.archive.search(principal, Query(Level.STUDY)))
+    for uid in studies:
+        yield from services.archive.instances(principal, uid)
+
+
+def _removed(services: Services, principal: Principal, study: str | None) -> Iterator[StoredInstance]:
+    """What can be restored must be whole as well."""
+    for entry in services.archive.removals(principal, study):
+        rows = services.archive.removed(principal, entry.number)
+        yield from (row.stored() for row in rows if study in (None, row.key.study_instance_uid))
 
 
 def _all_studies(answers: Iterable[Answer]) -> list[str]:

@@ -230,8 +230,8 @@ class Archive:
         return rejection
 
     @permits(Permission.ADMINISTER)
-    def removals(self, principal: Principal, /, study: str | None = None) -> Sequence[BinEntry]:
-        """What was deleted or rejected, of one study or of all, newest first."""
+    def removals(self, principal: Principal, /, study: str | None = None) -> Iterator[BinEntry]:
+        """What was deleted or rejected, of one study or of all, newest first; read a page at a time."""
         return self._catalog.removals.entries(principal.scope, study)
 
     @permits(Permission.ADMINISTER)

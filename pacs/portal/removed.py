@@ -1,6 +1,7 @@
 """What was deleted or rejected, as JSON for the pages of an administrator."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -15,13 +16,16 @@ from storage.archive import Archive, BinEntry, BinRow
 
 R = TypeVar("R")
 
+_MOST = 1000
+"""Of a list; the command line shows all."""
+
 
 def routes(archive: Archive) -> list[Route]:
     """List, look into, restore and purge."""
 
     async def listed(request: Request) -> JSONResponse:
         study = request.query_params.get("StudyInstanceUID")
-        found = await _done(lambda: archive.removals(request.state.principal, study))
+        found = await _done(lambda: list(islice(archive.removals(request.state.principal, study), _MOST)))
         return JSONResponse([_entry(one) for one in found])
 
     async def shown(request: Request) -> JSONResponse:
