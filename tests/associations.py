@@ -229,19 +229,19 @@ def raw_association(server: Server, *contexts: PresentationContext, **titles: st
     """A socket with an accepted association; closed without a release."""
     with socket.create_connection(("127.0.0.1", server.dimse_port), 60) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(associate_rq(*contexts, **titles))
+        sock.sendall(associate_rq(*contexts, **{"called": server.ae_title, **titles}))
         assert read_pdu(sock)[0] == 2
         yield sock
 
 
-def store_command(sop_class_uid: str, sop_instance_uid: str) -> bytes:
+def store_command(sop_class_uid: str, sop_instance_uid: str, *, message_id: int = 1, priority: int = 0) -> bytes:
     """The command set of a C-STORE-RQ."""
     return commands.encode(
         {
             commands.AFFECTED_SOP_CLASS: str(sop_class_uid),
             commands.COMMAND_FIELD: 1,
-            commands.MESSAGE_ID: 1,
-            commands.PRIORITY: 0,
+            commands.MESSAGE_ID: message_id,
+            commands.PRIORITY: priority,
             commands.DATA_SET_TYPE: 1,
             commands.AFFECTED_SOP_INSTANCE: str(sop_instance_uid),
         }
@@ -249,10 +249,10 @@ def store_command(sop_class_uid: str, sop_instance_uid: str) -> bytes:
 
 
 def send_store(
-    sock: socket.socket, sop_class_uid: str, sop_instance_uid: str, data: bytes, *, context_id: int = 1
+    sock: socket.socket, sop_class_uid: str, sop_instance_uid: str, data: bytes, *, context_id: int = 1, **command: int
 ) -> None:
     """A C-STORE-RQ with its data set."""
-    sock.sendall(pdata(context_id, 3, store_command(sop_class_uid, sop_instance_uid)))
+    sock.sendall(pdata(context_id, 3, store_command(sop_class_uid, sop_instance_uid, **command)))
     for start in range(0, max(len(data), 1), 100_000):
         last = 2 if start + 100_000 >= len(data) else 0
         sock.sendall(pdata(context_id, last, data[start : start + 100_000]))
