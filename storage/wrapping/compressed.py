@@ -22,7 +22,7 @@ _HEAD_BYTES: Final = 1024**2
 _JPEG_PROCESSES: Final = {
     0xC0: ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"),
     0xC1: ("1.2.840.10008.1.2.4.51",),
-    0xC2: ("1.2.840.10008.1.2.4.55",),
+    0xC2: ("1.2.840.10008.1.2.4.55", "1.2.840.10008.1.2.4.53"),
 }
 """SOF marker -> transfer syntaxes, of the processes that lose something."""
 _JPEG_LOSSLESS, _JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"

@@ -5,15 +5,16 @@ steps become frames. What DICOM cannot hold without loss, such as CMYK or floati
 """
 
 import io
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 import imagecodecs
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from config.settings import Limits
-from index.errors import CannotUnderstand, TooLarge
+from index.errors import CannotUnderstand, PacsError, TooLarge
 from storage.spool import Source, Spool
 from storage.syntaxes import EXPLICIT_LITTLE
 from storage.wrapping.material import Material, Samples, element
@@ -29,6 +30,10 @@ FORMATS: Final = {
 _GREY: Final = {"1": "L", "L": "L", "LA": "L", "La": "L"}
 _COLOUR: Final = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "RGBa"})
 _DEEP_GREY: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_DAMAGE: Final = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What Pillow raises for damaged files, beside its own UnidentifiedImageError, which is an OSError."""
 _PNG_HEAD_BYTES: Final = 26
 _MOST_FRAMES: Final = 100_000
 _FRAME_TIME, _FRAME_TIME_VECTOR, _PAGES = "00181063", "00181065", "00182001"
@@ -72,7 +77,9 @@ def read_picture(media_type: str, source: Source, limits: Limits, new_spool: Cal
             if media_type == "image/png" and _is_deep_colour(source):
                 return _deep_colour(source, image.size, limits, new_spool)
             return _material(image, limits, new_spool)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as exc:
+    except PacsError:
+        raise
+    except _DAMAGE as exc:
         raise CannotUnderstand(f"The part is no {FORMATS[media_type]} image that can be read") from exc
     except Image.DecompressionBombError as exc:
         raise TooLarge("The image has too many pixels") from exc
