@@ -4,7 +4,6 @@ A declaration says at which level an attribute is searched: a series is found by
 has. The list is small, is read as a whole, and does not change while it is held.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -47,9 +46,6 @@ DEFAULTS: Final[Mapping[Level, tuple[str, ...]]] = {
 }
 """What is declared from the start: the keys inside sequences of PS3.18 10.6.1.2 and PS3.4 C.6, and those of the IHE
 profiles for finding prior studies, reports and presentation states."""
-
-_DT: Final = r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"
-_MOMENTS: Final = re.compile(rf"(?P<start>{_DT})?(?P<dash>-)?(?P<end>{_DT})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +164,16 @@ def searchable_vr(path: Path, vr: str) -> str:
 
 
 def _parse(row: Declaration, text: str, rules: Rules) -> Filter | None:
-    if row.vr != "DT" or not text.strip(" \0*"):
+    text = text.strip(" \0")
+    if row.vr != "DT" or not text.strip("*"):
         return parse_value(row.attribute, text, rules)
-    match = _MOMENTS.fullmatch(text.strip(" \0"))
-    start = moment_bounds(match["start"]) if match and match["start"] else None
-    end = moment_bounds(match["end"]) if match and match["end"] else None
-    if match is None or (match["start"] and not start) or (match["end"] and not end) or not (start or end):
-        shown = "the value" if row.level is Level.PATIENT else repr(text[:40])
-        raise InvalidQuery(f"{row.name}: {shown} is no moment or range")
-    if start and not match["dash"]:
-        return Moment(row.name, start[0], start[1])
-    return Moment(row.name, start[0] if start else None, end[1] if end else None)
+    single = moment_bounds(text)
+    if single:
+        return Moment(row.name, *single)
+    # A hyphen may stand before an offset from UTC as well as between the ends of a range.
+    for start, end in ((text[:at], text[at + 1 :]) for at, char in enumerate(text) if char == "-"):
+        first, last = moment_bounds(start), moment_bounds(end)
+        if (first or not start) and (last or not end) and (first or last):
+            return Moment(row.name, first[0] if first else None, last[1] if last else None)
+    shown = "the value" if row.level is Level.PATIENT else repr(text[:40])
+    raise InvalidQuery(f"{row.name}: {shown} is no moment or range")

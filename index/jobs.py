@@ -18,7 +18,7 @@ from index.database import Database, Transaction
 from index.errors import PacsError
 from index.tables import jobs
 
-LEASE_SECONDS: Final = 10.0
+LEASE_SECONDS: Final = 5.0
 """A claim without a beat for so long is free. Steps take far less than that."""
 
 _LONGEST_PAUSE_SECONDS: Final = 3600.0

@@ -31,29 +31,31 @@ def list_attributes(settings: Settings) -> None:
 
 
 @attributes.command("add")
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @_LEVEL
 @_CREATOR
 @click.option("--vr", default="", help="VR of an attribute that the data dictionary does not know.")
 @with_settings
-def add_attribute(settings: Settings, name: str, level: str, creator: str, vr: str) -> None:
-    """Make an attribute searchable, also while the server runs.
+def add_attributes(settings: Settings, names: tuple[str, ...], level: str, creator: str, vr: str) -> None:
+    """Make attributes searchable, also while the server runs.
 
     NAME is a keyword or tag, with the sequences around it first: RequestAttributesSequence.ScheduledProcedureStepID,
     or 0019100A[GEMS_ACQU_01]. What is stored already is filled in by the worker.
     """
     from pacs.attributes import add
 
-    click.echo(or_exit(lambda: add(settings, name, level.upper(), creator, vr.upper())))
+    for line in or_exit(lambda: list(add(settings, names, level.upper(), creator, vr.upper()))):
+        click.echo(line)
 
 
 @attributes.command("remove")
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @_LEVEL
 @_CREATOR
 @with_settings
-def remove_attribute(settings: Settings, name: str, level: str, creator: str) -> None:
-    """Make an attribute unsearchable again; the worker deletes its values."""
+def remove_attributes(settings: Settings, names: tuple[str, ...], level: str, creator: str) -> None:
+    """Make attributes unsearchable again; the worker deletes their values."""
     from pacs.attributes import remove
 
-    click.echo(or_exit(lambda: remove(settings, name, level.upper(), creator)))
+    for line in or_exit(lambda: list(remove(settings, names, level.upper(), creator))):
+        click.echo(line)

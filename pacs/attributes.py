@@ -1,14 +1,18 @@
 """`pacs attributes list`, `add` and `remove`: which attributes are searchable besides those with columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config.settings import Settings
-from index.attribute_paths import Path, Step, parse
+from index.attribute_paths import Path, Step, name_of, parse
 from index.declared import FILLING, Declaration
 from index.records import Level
 from pacs.auth.local import local_principal
 from pacs.services import build
 
+_LATER = (
+    " from now on; the worker fills in what is stored already (see `pacs attributes list`), and answers say so until "
+    "it is done."
+)
 _HEADING = f"{'level':<8}{'VR':<4}{'state':<16}attribute"
 
 
@@ -23,29 +27,26 @@ def list_all(settings: Settings) -> Iterator[str]:
         services.close()
 
 
-def add(settings: Settings, name: str, level: str, creator: str, vr: str) -> str:
-    """Declare an attribute; what was done, for a person. Raises InvalidQuery, Conflict."""
+def add(settings: Settings, names: Sequence[str], level: str, creator: str, vr: str) -> Iterator[str]:
+    """Declare attributes; what was done, for a person. Raises InvalidQuery, Conflict."""
     services = build(settings)
     try:
-        made = services.archive.declare(local_principal(settings), _path(name, creator), Level(level), vr)
+        for path in [_path(name, creator) for name in names]:
+            made = services.archive.declare(local_principal(settings), path, Level(level), vr)
+            yield f"{made.name} is searchable at level {level}{_LATER if made.state == FILLING else '.'}"
     finally:
         services.close()
-    if made.state == FILLING:
-        return (
-            f"{made.name} is searchable at level {level} from now on; the worker fills in what is stored already "
-            "(see `pacs attributes list`), and answers say so until it is done."
-        )
-    return f"{made.name} is searchable at level {level}."
 
 
-def remove(settings: Settings, name: str, level: str, creator: str) -> str:
-    """Give an attribute up; what was done, for a person. Raises InvalidQuery, NotFound."""
+def remove(settings: Settings, names: Sequence[str], level: str, creator: str) -> Iterator[str]:
+    """Give attributes up; what was done, for a person. Raises InvalidQuery, NotFound."""
     services = build(settings)
     try:
-        services.archive.give_up(local_principal(settings), _path(name, creator), Level(level))
+        for path in [_path(name, creator) for name in names]:
+            services.archive.give_up(local_principal(settings), path, Level(level))
+            yield f"{name_of(path)} is no longer searchable at level {level}."
     finally:
         services.close()
-    return f"{name} is no longer searchable at level {level}."
 
 
 def _path(name: str, creator: str) -> Path:
