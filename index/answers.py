@@ -182,7 +182,7 @@ def _below_study(query: Query, wanted: frozenset[str]) -> set[str]:
     named = is_single(query, "SeriesInstanceUID")
     chosen |= _if(everything or wanted & SUMMARY_TAGS[Level.SERIES] or not named, "series")
     known = _OF_STUDY | SUMMARY_TAGS[Level.SERIES] | SUMMARY_TAGS[Level.IMAGE]
-    return chosen | _if(everything or wanted - known, "body")
+    return chosen | _if(everything or query.private or wanted - known, "body")
 
 
 def _if(condition: object, part: str) -> set[str]:

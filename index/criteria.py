@@ -61,7 +61,9 @@ def _empty(row: Attribute, column: Any, name: str) -> Criterion:
     """Empty value matching (C.2.2.2.7). A date, a time or a number that cannot be read counts as empty."""
     if row.matching is not Matching.INTEGER:
         return Criterion(("empty", row.keyword, name), {}, lambda: column == "")
-    return Criterion(("empty", row.keyword, name), {}, lambda: or_(column.is_(None), column == NO_NUMBER))
+    return Criterion(
+        ("empty", row.keyword, name), {}, lambda: column.is_(None) if column.nullable else column == NO_NUMBER
+    )
 
 
 def _column(row: Attribute, level: Level) -> Any:

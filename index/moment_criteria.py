@@ -95,7 +95,8 @@ def _table(pair: Pair) -> Any:
 
 
 def _between(column: ColumnElement[Any], name: str, kind: Any) -> ColumnElement[bool]:
-    return column.between(bindparam(f"{name}_low", type_=kind), bindparam(f"{name}_high", type_=kind))
+    # Not BETWEEN, which PostgreSQL cannot parse with the collations that the bound values carry.
+    return and_(column >= bindparam(f"{name}_low", type_=kind), column <= bindparam(f"{name}_high", type_=kind))
 
 
 def _sort_key(moment: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from index.attributes import BY_KEYWORD, snake_case, tag_of
 from index.matching import date_text, time_bounds, time_text
 from index.query import Clock, Exact, Filter, Moment, Range
-from index.records import Answer, Level
+from index.records import Answer, Element, Level
 
 FIRST_TIME: Final = "000000.000000"
 LAST_TIME: Final = "235959.999999"
@@ -162,14 +162,14 @@ def converted(answer: Answer, timezone: str) -> Answer:
     offset, own = offset_minutes(timezone), offset_minutes(_text(answer, _TIMEZONE))
     if offset is None or own is None or offset == own:
         return answer
-    changed = {**answer, _TIMEZONE: {"vr": "SH", "Value": [timezone]}}
+    changed: dict[str, Element] = {}
     for date_tag, time_tag in _ANSWERED:
         date, time = date_text(_text(answer, date_tag)), time_text(_text(answer, time_tag))
         if date and time:
             moment = shifted(date + time, offset - own)
             changed[date_tag] = {"vr": "DA", "Value": [moment[:8]]}
             changed[time_tag] = {"vr": "TM", "Value": [_trimmed(moment[8:], _text(answer, time_tag))]}
-    return changed
+    return {**answer, **changed, _TIMEZONE: {"vr": "SH", "Value": [timezone]}} if changed else answer
 
 
 def _text(answer: Answer, tag: str) -> str:
