@@ -266,3 +266,91 @@ def test_the_buffer_goes_back_to_the_pool_while_idle():
             one.receive()
         first = pool.take()
         assert bytes(first[:1]) == b"\x04"
+
+
+RELEASE_RQ, RELEASE_RP = bytes.fromhex("05000000000400000000"), bytes.fromhex("06000000000400000000")
+
+
+def released(received: bytes) -> bytes:
+    """What we send, until we close, when we release and the peer says this."""
+    with association() as (one, theirs):
+        theirs.sendall(received)
+        one.release()
+        theirs.settimeout(5)
+        sent = b""
+        while part := theirs.recv(1000):
+            sent += part
+    return sent
+
+
+def test_a_release_is_answered_by_both_sides_when_they_collide():
+    assert released(RELEASE_RP) == RELEASE_RQ
+    assert released(RELEASE_RQ + RELEASE_RP) == RELEASE_RQ + RELEASE_RP
+
+
+def test_what_arrives_before_the_answer_to_a_release_is_passed_over():
+    late = pdata((1, COMMAND | LAST, STORE))
+    assert released(late + late + RELEASE_RP) == RELEASE_RQ
+    assert released(bytes.fromhex("07000000000400000000")) == RELEASE_RQ
+    assert released(late + b"\x04\0\xff\xff\xff\xff") == RELEASE_RQ
+
+
+def message(field: int, number: int, *, data: bool = False) -> bytes:
+    values = {commands.COMMAND_FIELD: field, commands.DATA_SET_TYPE: 1 if data else 0x0101}
+    values[commands.RESPONDED_TO if field & 0x8000 or field == 0x0FFF else commands.MESSAGE_ID] = number
+    return pdata((1, COMMAND | LAST, encode(values)))
+
+
+def test_requests_in_the_middle_of_a_retrieval_are_set_aside():
+    find = message(0x20, 8, data=True) + pdata((1, 0, b"half ")) + pdata((1, LAST, b"identifier"))
+    with association() as (one, theirs):
+        theirs.sendall(message(0x30, 7) + find + message(0x0FFF, 8) + message(0x8001, 1) + message(0x0FFF, 6))
+        response = one.response_or_cancel(6)
+        assert response is not None
+        assert response.command.responded_to == 1
+        assert one.response_or_cancel(6) is None
+        assert one.receive().command.message_id == 7
+        late = one.receive()
+        assert late.command.message_id == 8
+        assert one.short_data(late.context) == b"half identifier"
+        assert one.cancelled(8)
+        assert not one.cancelled(8)
+
+
+def test_a_store_waits_on_the_wire():
+    with association() as (one, theirs):
+        theirs.sendall(message(0x01, 2, data=True) + pdata((1, LAST, b"object")) + message(0x0FFF, 1))
+        assert not one.cancelled(1)
+        assert not one.cancelled(1)
+        with pytest.raises(ProtocolViolation):
+            one.response_or_cancel(1)
+        stored = one.receive()
+        assert one.short_data(stored.context) == b"object"
+
+
+def test_no_more_is_set_aside_than_there_is_room_for():
+    with association() as (one, theirs):
+        theirs.sendall(b"".join(message(0x30, number) for number in range(1, 40)))
+        assert not one.cancelled(99)
+        assert one.has_input()
+        assert [one.receive().command.message_id for _ in range(39)] == list(range(1, 40))
+
+
+@pytest.mark.parametrize("sent", [RELEASE_RQ, message(0x8001, 1)])
+def test_neither_release_nor_response_in_the_middle_of_a_query(sent):
+    with association() as (one, theirs):
+        theirs.sendall(sent)
+        with pytest.raises(ProtocolViolation):
+            one.cancelled(1)
+
+
+@pytest.mark.parametrize("first", ["requestor", "destination", "nobody"])
+def test_two_associations_are_waited_for_at_once(first):
+    with association() as (requestor, asks), association() as (destination, answers):
+        if first == "nobody":
+            with pytest.raises(TimedOut):
+                requestor.wait_beside(destination, 0.01)
+            return
+        (asks if first == "requestor" else answers).sendall(message(0x30, 1))
+        requestor.wait_beside(destination, 5)
+        assert (requestor.has_input(), destination.has_input()) == (first == "requestor", first == "destination")
