@@ -115,14 +115,9 @@ OBJECTS: Final = (_OBJECTS, ZIP, *_PARTS)
 OBJECT: Final = (_OBJECTS, replace(_OBJECTS, packaging="single"), ZIP, *_PARTS)
 FRAMES: Final = (*_PARTS, *_SINGLE)
 BULKDATA: Final = _PARTS
-PIXEL_DATA: Final = (*_PARTS, *_SINGLE)
+PIXEL_DATA: Final = FRAMES
 PIXEL_ELEMENT: Final = (_SINGLE[0], *_PARTS, *_SINGLE[1:])
 BULK: Final = (Offer(OCTET_STREAM), Offer(OCTET_STREAM, "multipart"))
-IMAGE: Final = (Offer("image/jpeg", aliases=("image/jpg",)), Offer("image/png"))
-VIDEO: Final = {
-    name: (Offer(name, aliases=aliases), *IMAGE) for name, aliases in _PIXEL_TYPES if name.startswith("video/")
-}
-DOCUMENT: Final = (Offer("application/pdf"),)
 
 
 # Commas and semicolons inside quotes do not separate; a backslash escapes one character (RFC 9110 5.6.4).

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomweb.accept import BULK, FRAMES, IMAGE, JSON, OBJECT, OBJECTS, Choice, accept_of, choose, parse_parameters
+from dicomweb.accept import BULK, FRAMES, JSON, OBJECT, OBJECTS, Choice, accept_of, choose, parse_parameters
+from dicomweb.rendered_types import PICTURES
 from index.errors import NotAcceptable
 from storage.syntaxes import EXPLICIT_LITTLE, JPEG_2000_LOSSLESS, RLE_LOSSLESS
 
 OCTETS = "application/octet-stream"
+IMAGE = PICTURES[:2]
 
 
 def first(header: str, offers: tuple) -> tuple[str, str, tuple[str, ...]]:
