@@ -4,6 +4,7 @@ The order is that of PS3.4 N.2 and PS3.18 9.5.2: what a presentation state says,
 asks for, then the viewport. Whole turns and cuts move samples; only the last step, the scaling, mixes them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,14 +139,17 @@ def scaled(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
     """The image, or the part of it in `box`, in another size."""
+    if box is not None:
+        # What lies outside the box must not be mixed in, so whole pixels of it are cut off first.
+        hull = (math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3]))
+        if hull != (0, 0, *image.size):
+            image = image.crop(hull)
+        box = (box[0] - hull[0], box[1] - hull[1], box[2] - hull[0], box[3] - hull[1])
     box = box or (0, 0, *image.size)
-    across, down = box[2] - box[0], box[3] - box[1]
     if box == (0, 0, *image.size) and size == image.size:
         return image
-    if size[0] > across or size[1] > down:
+    if size[0] > box[2] - box[0] or size[1] > box[3] - box[1]:
         return image.resize(size, Image.Resampling.BICUBIC, box=box)
-    if (across, down) == size and all(float(edge).is_integer() for edge in box):
-        return image.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
     # The gap makes Pillow average whole pixels first, which is most of the way and five times faster.
     return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=1.0)
 

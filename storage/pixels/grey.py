@@ -212,6 +212,14 @@ def _share(values: Floats, chain: Chain) -> Floats:
     return apply_window(values, chain.window or (0.5, 1.0, "LINEAR_EXACT"))
 
 
+def whole_range(chain: Chain) -> Window:
+    """A window over all values that the modality transformation can give, whether they occur or not."""
+    if chain.modality is not None:
+        return _window_over(0.0, float(chain.modality.largest))
+    values = _modality_values(_stored_values(chain), chain)
+    return _window_over(float(values.min()), float(values.max()))
+
+
 def _full_range(patterns: Samples, chain: Chain) -> Window:
     """A window over the values that occur, padding excluded."""
     stored = _stored_values(chain)

@@ -1,7 +1,8 @@
 """What a softcopy presentation state asks for (PS3.3 A.33, C.10, C.11.6 to C.11.11; PS3.4 N.2).
 
 A state replaces what the image says about itself: without a modality transformation in the state there is none,
-and a MONOCHROME1 image is only inverse when the state says so.
+and a MONOCHROME1 image is only inverse when the state says so. Without a VOI transformation all that the modality
+transformation can give is seen, from black to white.
 """
 
 from dataclasses import replace
@@ -64,12 +65,15 @@ def chain_of(state: StoredFrame, image: StoredFrame, description: ImageDescripti
         chosen: DicomJson = next(iter(applying(state, image, "00283110")), {})
         voi = look_up_table(state, items(chosen, "00283010"), signed=signed)
         window = None if voi else grey.window_of(chosen)
+    modality = look_up_table(state, items(dataset, "00283000"), signed=signed)
+    if window is None and voi is None and description.bits_allocated <= 16:
+        window = grey.whole_range(replace(own, slope=slope, intercept=intercept, modality=modality))
     presentation = next(iter(items(dataset, "20500010")), None)
     return replace(
         own,
         slope=slope,
         intercept=intercept,
-        modality=look_up_table(state, items(dataset, "00283000"), signed=signed),
+        modality=modality,
         window=window,
         voi=voi,
         inverse=text(dataset, "20500020") == "INVERSE",
