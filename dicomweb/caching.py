@@ -14,7 +14,7 @@ from typing import Final
 
 from dicomweb.edge import Call
 from dicomweb.replies import Headers, Reply
-from index.records import StoredInstance
+from index.records import Document, StoredInstance
 
 _KEEP: Final = b"private, max-age=3600, immutable"
 _ASK: Final = b"private, no-cache"
@@ -22,7 +22,7 @@ _ASK: Final = b"private, no-cache"
 _VARY: Final = (b"vary", b"Accept, Authorization, Cookie")
 
 
-def entity_tag(instances: Iterable[StoredInstance], *variant: object) -> str:
+def entity_tag(instances: Iterable[StoredInstance | Document], *variant: object) -> str:
     """The tag of what is made of these instances in this way."""
     digest = blake2b(digest_size=16)
     for instance in instances:

@@ -6,7 +6,7 @@ server more than they spare the client, so the whole is sent, as section 14.2 al
 """
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -37,7 +37,7 @@ def spans(header: str, length_bytes: int) -> list[Span]:
     found = [_SPEC.fullmatch(item) for item in items[: _MOST_SPANS + 1]]
     if not found or not all(found):
         return []
-    read = [_span(*match.groups(), length_bytes) for match in found if match]
+    read = [_span(match[1], match[2], length_bytes) for match in found if match]
     if None in read or len(items) > _MOST_SPANS:
         return []
     touching = [span for span in read if span and span[0] < min(span[1], length_bytes)]
@@ -99,7 +99,7 @@ def _several(
     return open_reply(206, (kind, *headers), blocks, call.web.readers, total + len(closing(boundary)))
 
 
-def _parts(parts: Iterable[tuple[bytes, "partial[Iterable[bytes]]"]], boundary: str) -> Generator[bytes, None, None]:
+def _parts(parts: Iterable[tuple[bytes, "partial[Iterator[bytes]]"]], boundary: str) -> Generator[bytes, None, None]:
     for head, read in parts:
         yield head
         yield from read()

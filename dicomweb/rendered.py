@@ -212,7 +212,7 @@ def video_reply(call: Call, instance: StoredInstance, content_type: str) -> Repl
     caching = instance_headers(call, tag, instance)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
-    opened = call.archive.openvideo_reply(call.principal, instance)
+    opened = call.archive.open_video(call.principal, instance)
     return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
 
 

@@ -16,7 +16,7 @@ from dicomweb.edge import Call
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.ranges import partial_reply
 from dicomweb.replies import Headers, Reply, StreamReply
-from index.errors import NotAcceptable
+from index.errors import NotAcceptable, NotFound
 from index.records import StoredInstance, Wanted
 from storage.transfer import NEVER_ON_THE_WEB, plan
 
@@ -76,10 +76,22 @@ def _parts(call: Call, parcels: Sequence[Parcel]) -> Iterator[Part]:
 
 
 def open_objects(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
-    """The answer with all objects below a study, series or instance. Raises NotFound, NotAcceptable. Blocks."""
-    if choices[0].media_type not in (_DICOM, ZIP.media_type):
-        return bulkdata.values_reply(call, uids, choices)
-    choices = [choice for choice in choices if choice.media_type in (_DICOM, ZIP.media_type)]
+    """The answer with all objects below a study, series or instance. Raises NotFound, NotAcceptable. Blocks.
+
+    Asked for as pixels or octets, an object is its bulk data (table 10.4.4-1, note 2).
+    """
+    whole = [choice for choice in choices if choice.media_type in (_DICOM, ZIP.media_type)]
+    values = [choice for choice in choices if choice not in whole]
+    if not whole or choices[0] in values:
+        try:
+            return bulkdata.values_reply(call, uids, values)
+        except (NotAcceptable, NotFound):
+            if not whole:
+                raise
+    return _objects_reply(call, uids, whole)
+
+
+def _objects_reply(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
     choice, parcels = _pack_all(call.archive.instances(call.principal, *uids), choices)
     form = (choice.media_type, choice.packaging, [parcel.transfer_syntax_uid for parcel in parcels])
     tag = entity_tag((parcel.instance for parcel in parcels), *form)

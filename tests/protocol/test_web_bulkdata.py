@@ -183,6 +183,15 @@ def test_what_has_no_such_data_is_not_found(client: httpx.Client) -> None:
     assert client.get("/studies/1.2.3/bulkdata").status_code == 404
 
 
+def test_objects_are_the_second_choice(client: httpx.Client, images: dict[str, pydicom.Dataset]) -> None:
+    ds = images["JPEG2000.dcm"]
+    objects = "multipart/related; type=application/dicom; transfer-syntax=*;q=0.5"
+    for first, expected in (("image/jp2; transfer-syntax=*", "image/jp2"), ("video/mp4", "application/dicom")):
+        accept = f"multipart/related; type={first}, {objects}"
+        ((kind, _),) = parts_of(client.get(path_of(ds), headers={"Accept": accept}))
+        assert kind.partition(";")[0] == expected
+
+
 def test_what_cannot_be_made_is_refused(client: httpx.Client, images: dict[str, pydicom.Dataset]) -> None:
     ds = images["JPEG2000.dcm"]
     study, _, _ = path_of(ds).partition("/series/")
