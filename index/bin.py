@@ -240,6 +240,8 @@ def _live_rows(database: Database) -> Any:
         select(instances.c.tenant_id, *_where_to(), *columns, *(instances.c[name] for name in KEPT), documents.c.body)
         .select_from(FROM[Level.IMAGE].join(documents, documents.c.instance_fk == instances.c.id))
         .where(database.one_of(instances.c.id, "rows"))
+        # In the order of arrival, which a restoration repeats.
+        .order_by(instances.c.id)
     )
 
 
@@ -259,9 +261,11 @@ def _below(depth: int) -> Any:
     built = select(instances.c.id, *columns, instances.c.version).select_from(FROM[Level.IMAGE])
     named = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)[:depth]
     keys = zip(named, ("study", "series", "instance")[:depth], strict=True)
-    return built.where(
+    built = built.where(
         studies.c.tenant_id == bindparam("tenant"), *(column == bindparam(name) for column, name in keys)
-    ).order_by(series.c.id, instances.c.id)
+    )
+    # Locked, so that who deletes the same at the same time waits and then finds it gone.
+    return built.order_by(instances.c.id).with_for_update(of=instances)
 
 
 def _take_hidden(depth: int) -> Any:

@@ -38,6 +38,7 @@ class Notes:
             .select_from(FROM[Level.IMAGE])
             .where(instances.c.tenant_id == bindparam("tenant"), database.one_of(instances.c.sop_instance_uid, "uids"))
             .order_by(instances.c.id)
+            .with_for_update(of=instances)
         )
         self._find_held = prepare(
             select(removed.c.sop_instance_uid, removed.c.sha256, removed.c.available_transfer_syntax_uid)

@@ -26,6 +26,8 @@ class Due:
     number: int
     tenant_id: int
     is_deletion: bool
+    record_key: str
+    """Its record in the object store, which goes with a deletion; empty when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Purge:
         self._database = database
         self._admission = admission
         over = (removals.c.purge_at_ms > 0, removals.c.purge_at_ms <= bindparam("now_ms"))
-        shown = (removals.c.id, removals.c.tenant_id, removals.c.reason)
+        shown = (removals.c.id, removals.c.tenant_id, removals.c.reason, removals.c.record_key)
         self._due = prepare(
             select(*shown).where(or_(removals.c.purge_began_at_ms > 0, and_(*over))).order_by(removals.c.id)
         )
@@ -60,13 +62,13 @@ class Purge:
         page = page.order_by(removed.c.id).limit(_BATCH)
         self._pages = {True: prepare(page), False: prepare(page.where(keeps_note))}
         self._forget = prepare(delete(removed).where(database.one_of(removed.c.id, "rows")))
-        self._drop = prepare(delete(removals).where(alone).returning(removals.c.record_key))
+        self._drop = prepare(delete(removals).where(alone))
         self._rest = prepare(update(removals).where(alone).values(purge_at_ms=0, purge_began_at_ms=0))
 
     def due(self, now_ms: int) -> list[Due]:
         """Removals to be purged: their time is over, or their purge was interrupted."""
         rows = self._database.rows(self._due, {"now_ms": now_ms})
-        return [Due(number, tenant, reason == DELETED) for number, tenant, reason in rows]
+        return [Due(number, tenant, reason == DELETED, key) for number, tenant, reason, key in rows]
 
     def begin(self, due: Due, at_ms: int) -> None:
         """From here on nobody restores it."""
@@ -90,10 +92,7 @@ class Purge:
         if changes:
             self._admission.record_changes(tx, changes)
 
-    def end(self, due: Due) -> list[str]:
-        """Nothing is left: a deletion is forgotten, a rejection stays in force. Returns objects without use now."""
-        asked = {"removal": due.number}
-        if due.is_deletion:
-            return [row[0] for row in self._database.transact(lambda tx: tx.rows(self._drop, asked)) if row[0]]
-        self._database.transact(lambda tx: tx.run(self._rest, asked))
-        return []
+    def end(self, due: Due) -> None:
+        """Nothing is left: a deletion is forgotten, a rejection stays in force."""
+        statement = self._drop if due.is_deletion else self._rest
+        self._database.transact(lambda tx: tx.run(statement, {"removal": due.number}))

@@ -182,7 +182,8 @@ class Restoration:
         for one, uid in zip(newcomers, uids, strict=True):
             if uid in known or fresh.setdefault(uid, one) is not one:
                 others.append(one)
-        self._admission.admit(tx, list(fresh.values()), newest)
+        for some in _by_precedence(list(fresh.values())):
+            self._admission.admit(tx, some, newest)
         done.instances += len(fresh)
         for one in others:
             self._meet(tx, one, done)
@@ -212,6 +213,20 @@ class Restoration:
         else:
             tx.run(self._forgive, {**asked, "uids": self._list(sorted(wish.uids))})
         return []
+
+
+def _by_precedence(newcomers: Sequence[Newcomer]) -> tuple[list[Newcomer], list[Newcomer], list[Newcomer]]:
+    """The first of each study, the first of each other series, the rest: what decided the attributes decides again."""
+    studies: dict[str, Newcomer] = {}
+    series: dict[str, Newcomer] = {}
+    for one in newcomers:
+        key = one.entry.record.key
+        first = studies.setdefault(key.study_instance_uid, one)
+        if first is not one and first.entry.record.key.series_instance_uid != key.series_instance_uid:
+            series.setdefault(key.series_instance_uid, one)
+    leading = {id(one) for one in (*studies.values(), *series.values())}
+    rest = [one for one in newcomers if id(one) not in leading]
+    return list(studies.values()), list(series.values()), rest
 
 
 def _add(done: Restored, more: Restored) -> None:

@@ -40,5 +40,7 @@ def _purge(catalog: Catalog, blobs: BlobStore, due: Due, now_ms: int) -> int:
         blobs.delete(batch.blob_keys)
         catalog.purge.forget(due, batch, _WORKER, now_ms)
         objects += len(batch.blob_keys)
-    blobs.delete(catalog.purge.end(due))
+    if due.is_deletion and due.record_key:
+        blobs.delete([due.record_key])
+    catalog.purge.end(due)
     return objects
