@@ -55,6 +55,7 @@ def running(
         "HttpPort": server.web_port,
         "DicomPort": server.dimse_port,
         "DicomAet": AE_TITLE,
+        "DefaultEncoding": "Utf8",
         "AuthenticationEnabled": False,
         "DicomCheckCalledAet": False,
         "DicomModalities": modalities or {},
