@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import generate_uid
 
 from tests.conftest import Server
 from tests.protocol.test_web_video import STREAM, video
@@ -90,26 +90,27 @@ def test_region_is_cut_out_of_the_picture(client: httpx.Client) -> None:
     assert np.array_equal(part, whole[256:512, 128:384])
 
 
-def test_presentation_state_is_applied(client: httpx.Client) -> None:
-    state = sample("generated/gsps_brain_window.dcm")
-    ds = pydicom.dcmread(state)
-    assert stow(client, state.read_bytes()).status_code == 200
-    (image,) = ds.ReferencedSeriesSequence[0].ReferencedImageSequence[:1]
-    path = next(
-        path for path in sample("ct_head_phantom_54").glob("*.dcm") if of(path) == image.ReferencedSOPInstanceUID
-    )
-    assert stow(client, path.read_bytes()).status_code == 200
-    uids = {"objectUID": image.ReferencedSOPInstanceUID, "contentType": "image/png"}
-    applied = {"presentationUID": ds.SOPInstanceUID, "presentationSeriesUID": ds.SeriesInstanceUID}
-    plain = picture_of(client.get("/wado", params=uids))
-    shown = picture_of(client.get("/wado", params={**uids, **applied}))
-    assert not np.array_equal(plain, shown)
-    assert client.get("/wado", params={**uids, **applied, "windowCenter": "1", "windowWidth": "2"}).status_code == 400
-
-
-def of(path: Path) -> str:
-    """The SOP Instance UID of a file."""
-    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+def test_presentation_state_is_applied(client: httpx.Client, image: bytes) -> None:
+    state, shown = pydicom.dcmread(sample("generated/gsps_brain_window.dcm")), read(image)
+    state.StudyInstanceUID, state.SeriesInstanceUID = shown.StudyInstanceUID, generate_uid()
+    state.SOPInstanceUID = state.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    series = state.ReferencedSeriesSequence[0]
+    series.SeriesInstanceUID = shown.SeriesInstanceUID
+    series.ReferencedImageSequence[0].ReferencedSOPInstanceUID = shown.SOPInstanceUID
+    window = state.SoftcopyVOILUTSequence[0]
+    window.WindowCenter, window.WindowWidth = 700, 900
+    assert stow(client, write(state)).status_code == 200
+    asked = {
+        "contentType": "image/png",
+        "presentationUID": state.SOPInstanceUID,
+        "presentationSeriesUID": state.SeriesInstanceUID,
+    }
+    plain = {"contentType": "image/png"}
+    by_state = picture_of(client.get("/wado", params=asked))
+    by_window = picture_of(client.get("/wado", params={**plain, "windowCenter": "700", "windowWidth": "900"}))
+    assert not np.array_equal(by_state, picture_of(client.get("/wado", params=plain)))
+    assert np.array_equal(by_state, by_window)
+    assert client.get("/wado", params={**asked, "windowCenter": "1", "windowWidth": "2"}).status_code == 400
 
 
 @pytest.mark.parametrize(
