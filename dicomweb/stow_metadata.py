@@ -7,6 +7,7 @@ cannot be read to its end.
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -23,6 +24,8 @@ from storage.assembling import OCTETS, Part, assemble, class_of, key_of
 from storage.incoming import Incoming
 from storage.spool import Spool
 from storage.wrapping.wrap import Workshop
+
+logger = logging.getLogger(__name__)
 
 JSON_TYPES: Final = ("application/dicom+json", "application/json")
 XML_TYPES: Final = ("application/dicom+xml",)
@@ -172,8 +175,23 @@ class MetadataDelivery:
                 self.call.principal, assembly.blocks(), self.origin, incoming=self.incoming
             )
         except PacsError as error:
-            return refusal(error.reason(), key, sop_class)
+            return self._refuse(refusal(error.reason(), key, sop_class))
         return replace(outcome, reasons=(*assembly.warnings, *outcome.reasons)) if outcome.stored else outcome
+
+    def _refuse(self, outcome: StoreOutcome) -> StoreOutcome:
+        """Of what could not even be made the archive learns here; what it refuses itself it knows."""
+        (reason,) = outcome.reasons
+        logger.warning(
+            "Instance refused",
+            extra={
+                "Status": f"{reason.code.status:04X}",
+                "Reason": reason.detail,
+                "SOPInstanceUID": outcome.key.sop_instance_uid if outcome.key else "",
+                "Peer": self.origin.peer,
+            },
+        )
+        self.call.archive.note_refusal(self.call.principal, outcome, self.origin)
+        return outcome
 
     def _resolved(self, dataset: dict[str, Any], used: set[str]) -> dict[str, Any]:
         """The data set with its references as they are compared, which are noted as used."""

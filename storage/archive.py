@@ -77,6 +77,11 @@ class Archive:
         )
 
     @permits(Permission.STORE)
+    def note_refusal(self, principal: Principal, /, outcome: StoreOutcome, origin: Origin) -> None:
+        """Record that an instance was refused before there were bytes to take in."""
+        self._log.received(principal, origin, outcome)
+
+    @permits(Permission.STORE)
     def ingest(
         self, principal: Principal, /, source: Iterable[bytes], origin: Origin, *, incoming: Incoming = _NOTHING_KNOWN
     ) -> StoreOutcome:
@@ -106,9 +111,9 @@ class Archive:
         return self._search.find_texts(principal.scope, query, root)
 
     @permits(Permission.QUERY)
-    def count(self, principal: Principal, /, query: Query) -> int:
-        """Number of matches without limit and offset."""
-        return self._search.count(principal.scope, query)
+    def count(self, principal: Principal, /, query: Query, most: int | None = None) -> int:
+        """Number of matches without limit and offset; counting stops at `most`."""
+        return self._search.count(principal.scope, query, most)
 
     @permits(Permission.VIEW)
     def instances(

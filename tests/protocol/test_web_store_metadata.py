@@ -289,12 +289,20 @@ def test_an_instance_that_cannot_be_made_is_a_failure_of_its_own(client: httpx.C
     assert {item[FAILURE]["Value"][0] for item in failures(response)} == {code}
     assert failures(response)[0][COMMENT]["Value"][0]
     if attribute:
-        selector, *_ = failures(response)[0][ATTRIBUTES]["Value"]
-        assert selector["00720026"]["Value"] == [attribute]
+        selectors = failures(response)[0][ATTRIBUTES]["Value"]
+        assert [attribute] in [selector["00720026"]["Value"] for selector in selectors]
     both = send(client, [metadata | changes, others], *parts, ("good", OCTETS, good.PixelData))
     assert both.status_code == 202
     assert [item["00081155"]["Value"][0] for item in both.json()[REFERENCED]["Value"]] == [good.SOPInstanceUID]
     assert client.get("/instances", params={"SOPInstanceUID": str(ds.SOPInstanceUID)}).json() == []
+
+
+def test_refusals_are_in_the_audit_trail(server: Server, client: httpx.Client) -> None:
+    ds, metadata = new()
+    before = len(server.audit())
+    send(client, [metadata])
+    (event,) = [one for one in server.audit()[before:] if one.get("study_instance_uid") == ds.StudyInstanceUID]
+    assert (event["outcome"], "refused C000" in event["detail"]) == ("serious", True)
 
 
 def test_where_a_fault_in_a_sequence_is(client: httpx.Client) -> None:
