@@ -1,10 +1,11 @@
 """Pictures of stored instances: a frame, several frames as an animation, an image as a presentation state shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from index.access import Scope
-from index.errors import NotFound, TooLarge
+from index.errors import CannotUnderstand, NotAcceptable, NotFound, TooLarge
 from index.records import DicomJson, InstanceKey, RenderOptions, StoredInstance
 from storage.pixels import icon, render
 from storage.pixels.description import ImageDescription, StoredFrame, text
@@ -29,7 +30,8 @@ def picture(
         return icon.draw("VIDEO", options)
     stored = shelf.reader(instance).stored_frame(frame, dataset)
     state = _state(shelf, scope, options)
-    return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+    with _no_fault_of_the_client():
+        return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
 
 
 def animation(
@@ -41,7 +43,17 @@ def animation(
     reader = shelf.reader(instance)
     stored = (reader.stored_frame(number, dataset) for number in numbers)
     state = _state(shelf, scope, options)
-    return render.animate(stored, numbers, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+    with _no_fault_of_the_client():
+        return render.animate(stored, numbers, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+
+
+@contextmanager
+def _no_fault_of_the_client() -> Iterator[None]:
+    """What is stored but cannot be decoded has no rendered form; the question was right (406)."""
+    try:
+        yield
+    except CannotUnderstand as error:
+        raise NotAcceptable(f"There is no picture of it: {error.detail}") from error
 
 
 def _state(shelf: Shelf, scope: Scope, options: RenderOptions) -> StoredFrame | None:
