@@ -98,7 +98,10 @@ def match(session: Session, message: Message) -> Sequence[StoredInstance] | None
         identifier = parse(data, message.context.transfer_syntax, MODELS[message.context.abstract_syntax])
         return session.archive.matching(session.principal, retrieve_query(identifier))
     except PacsError as exc:
-        values = commands.response(message.command, exc.dimse_status, comment=exc.detail)
+        code = exc.dimse_status
+        if code == status.OUT_OF_RESOURCES:
+            code = status.OUT_OF_RESOURCES_MATCHES
+        values = commands.response(message.command, code, comment=exc.detail)
         session.association.send(message.context, encode(values))
         return None
 

@@ -12,12 +12,29 @@ CANCEL: Final = 0xFE00
 WARNING_SUBOPERATIONS: Final = 0xB000
 SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
 UNRECOGNISED_OPERATION: Final = 0x0211
-MISTYPED_ARGUMENT: Final = 0x0212
 OUT_OF_RESOURCES_MATCHES: Final = 0xA701
 OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 DESTINATION_UNKNOWN: Final = 0xA801
 IDENTIFIER_MISMATCH: Final = 0xA900
+OUT_OF_RESOURCES: Final = 0xA700
 UNABLE_TO_PROCESS: Final = 0xC000
+
+MEANINGS: Final = {
+    SUCCESS: "Done; of a retrieval: every sub-operation succeeded, or nothing was found.",
+    PENDING: "One match of a C-FIND, or the counts of a retrieval after a sub-operation.",
+    PENDING_UNSUPPORTED_KEYS: "One match of a C-FIND in which a key was asked for that cannot be matched.",
+    CANCEL: "The peer cancelled; of a retrieval with the number of sub-operations that were not begun.",
+    WARNING_SUBOPERATIONS: "Some sub-operations failed or ended with a warning; the failed instances are listed.",
+    SOP_CLASS_NOT_SUPPORTED: "The SOP class of the request is not that of its presentation context.",
+    UNRECOGNISED_OPERATION: "The operation does not exist, or not in this presentation context.",
+    OUT_OF_RESOURCES: "The query is too broad or takes too long, or there is no room left.",
+    OUT_OF_RESOURCES_MATCHES: "The matches of a retrieval could not be found in time.",
+    OUT_OF_RESOURCES_SUBOPERATIONS: "Not one instance could be sent; all of them are listed.",
+    DESTINATION_UNKNOWN: "The destination has no row with an address in the AE table, or one of another tenant.",
+    IDENTIFIER_MISMATCH: "The identifier is missing, cannot be read, or asks for what the model does not have.",
+    UNABLE_TO_PROCESS: "An error of ours; the log has it.",
+}
+"""Status of C-FIND, C-MOVE and C-GET -> when it is answered. Those of C-STORE are `index.reasons.Code`."""
 
 
 def is_warning(status: int) -> bool:
