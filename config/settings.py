@@ -120,7 +120,7 @@ class Database:
         "commits in a power cut.",
     )
     pool_size: int = setting(8, "Connections kept open by each process.", at_least=1)
-    statement_timeout_seconds: float = setting(5.0, "A query that runs longer is cancelled and refused.", at_least=0.1)
+    statement_timeout_seconds: float = setting(5.0, "A query that runs longer is cancelled and refused.", at_least=0.001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +234,12 @@ class Dimse:
     )
     response_timeout_seconds: float = setting(
         120.0, "How long a C-MOVE destination may take to answer for one instance.", at_least=0.1
+    )
+    maximum_matches: int = setting(
+        100_000,
+        "Most matches of a C-FIND. When there are more, the request ends with A700 (out of resources), whatever was "
+        "sent until then.",
+        at_least=1,
     )
     relational_queries: Literal["negotiated", "always"] = setting(
         "negotiated",

@@ -26,6 +26,9 @@ _XML: Final = "application/dicom+xml"
 
 Header = tuple[bytes, bytes]
 
+MOST_COUNTED: Final = 100_000
+"""Counting on would take longer than the list itself, for a number that nobody reads."""
+
 
 def _warning(text: str) -> Header:
     return b"warning", f'299 dicomweb "{text}"'.encode("ascii", "replace")
@@ -41,6 +44,12 @@ def _warnings(request: SearchRequest) -> Iterator[Header]:
     if request.unreturned:
         named = _names(request.unreturned)
         yield _warning(f"The following fields are not returned at level {request.level.value}: {named}")
+
+
+def _total(found: int) -> Iterator[Header]:
+    yield b"x-total-count", b"%d" % min(found, MOST_COUNTED)
+    if found > MOST_COUNTED:
+        yield _warning(f"Counting stopped at {MOST_COUNTED}; there are more matches")
 
 
 def _search(call: Call, request: SearchRequest, media_type: str) -> Reply | StreamReply:
@@ -64,7 +73,7 @@ def _search(call: Call, request: SearchRequest, media_type: str) -> Reply | Stre
             )
         )
     if request.count:
-        headers.append((b"x-total-count", b"%d" % call.archive.count(call.principal, query)))
+        headers += _total(call.archive.count(call.principal, query, MOST_COUNTED + 1))
     if media_type == _XML:
         return _xml(call, answers, headers)
     headers.append((b"content-type", media_type.encode()))

@@ -13,7 +13,7 @@ from dimse.identifier import Renderer, check_level, parse
 from dimse.session import Session
 from dimse.upper_layer import Message
 from index.attributes import BY_TAG
-from index.errors import PacsError
+from index.errors import PacsError, TooBroad
 from index.moments import converted
 from index.query import Declared
 from index.records import Answer
@@ -58,8 +58,18 @@ def _flags(session: Session, sop_class_uid: str) -> Flags:
 def _found(session: Session, request: FindRequest) -> tuple[Iterator[Answer], str]:
     """The matches, their dates and times by the clock of the request when it names one, and a remark about them."""
     declared, remark = _declared(session, request) if request.declared else ((), "")
-    answers = session.archive.search(session.principal, request.query(declared))
-    return (converted(answer, request.timezone) for answer in answers) if request.timezone else answers, remark
+    most = session.settings.maximum_matches
+    answers = session.archive.search(session.principal, replace(request.query(declared), limit=most + 1))
+    if request.timezone:
+        answers = (converted(answer, request.timezone) for answer in answers)
+    return _bounded(answers, most), remark
+
+
+def _bounded(answers: Iterator[Answer], most: int) -> Iterator[Answer]:
+    """The matches, and a failure where they become too many: a peer must not take a part for the whole."""
+    yield from islice(answers, most)
+    for _ in answers:
+        raise TooBroad(f"Too broad; there are more than {most} matches")
 
 
 def _declared(session: Session, request: FindRequest) -> tuple[tuple[Declared, ...], str]:

@@ -27,7 +27,7 @@ Connection = Any
 """A DBAPI connection of sqlite3 or psycopg: both have `execute(sql, params)` that returns a cursor."""
 
 _SQLITE_BUSY_SECONDS = 30.0
-_SQLITE_STEPS_BETWEEN_CLOCK_READS = 20_000
+_SQLITE_STEPS_BETWEEN_CLOCK_READS = 5_000
 _WRITE_TIMEOUT_SECONDS = 60.0
 _HAS_TRIGRAMS = "SELECT count(*) = 2 FROM pg_indexes WHERE indexname IN ('ix_studies_texts', 'ix_patients_texts')"
 _HAS_FOREIGN_TRIGRAMS = "SELECT cardinality(show_trgm('\u0436\u0443\u043a')) > 0"

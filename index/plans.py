@@ -32,9 +32,7 @@ KEYS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Patie
 """A value, or a list of values, of one of these leaves few rows; no other filter needs an index then."""
 
 _FEWEST: Final = 1000
-_MOST: Final = 20_000
-_MOST_ROWS: Final = 50_000
-"""Rows that are bound as a list, for who wants all matches."""
+_MOST: Final = 200_000
 _A_ROW_COSTS: Final = 4
 """A row that the trigram index finds is looked at in its table; that costs as much as so many steps of the list."""
 _REMEMBERED_SECONDS: Final = 60.0
@@ -101,7 +99,7 @@ class Planner:
         """How many matches are better looked up than met along the list."""
         if wanted is None:
             # The list would have to be read to its end.
-            return _MOST_ROWS * _A_ROW_COSTS
+            return _MOST
         highest = self._remember("highest", lambda: self._database.rows(self._highest, {})[0][0])
         return min(_MOST, max(_FEWEST, math.isqrt(highest * wanted)))
 
@@ -186,17 +184,15 @@ def _counted(rows: Select[Any]) -> Select[Any]:
 
 
 _NARROWING: Final[Mapping[Level, str]] = {
-    Level.PATIENT: "PatientID, or three letters in a row of PatientName",
-    Level.STUDY: "StudyDate, PatientID, AccessionNumber, or three letters in a row of PatientName or StudyDescription",
-    Level.SERIES: "StudyInstanceUID, StudyDate, PatientID, AccessionNumber, or Modality",
-    Level.IMAGE: "StudyInstanceUID, SeriesInstanceUID, StudyDate, PatientID, or AccessionNumber",
+    Level.PATIENT: "PatientID or three letters of PatientName",
+    Level.STUDY: "StudyDate, PatientID or AccessionNumber",
+    Level.SERIES: "StudyDate, Modality or StudyInstanceUID",
+    Level.IMAGE: "StudyDate, PatientID or StudyInstanceUID",
 }
 
 
 def too_broad(query: Query, plan: Plan) -> TooBroad:
-    """Why a query was given up, and what would help. Names keys, never values."""
-    given = ", ".join(dict.fromkeys(one.keyword for one in query.filters)) or "no key at all"
-    served = "no index leads to the matches" if plan.way is Way.LIST else "there are too many to look at"
-    return TooBroad(
-        f"The query by {given} takes too long, because {served}. Add or narrow one of: {_NARROWING[query.level]}"
-    )
+    """Why a query was given up, and what would help: keys, never values. An Error Comment (0000,0902) is its start."""
+    given = ", ".join(dict.fromkeys(one.keyword for one in query.filters)) or "no key"
+    why = "no index leads to the matches" if plan.way is Way.LIST else "there are too many rows to look at"
+    return TooBroad(f"Too broad; add {_NARROWING[query.level]}. Asked by {given}, and {why}")

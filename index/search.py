@@ -49,9 +49,9 @@ class Search:
             texts += [build(address, *rows[number][1:]) for number in page if number in rows]
         return texts
 
-    def count(self, scope: Scope, query: Query) -> int:
-        """Number of matches without limit and offset."""
-        return self._selection.count(scope, query)
+    def count(self, scope: Scope, query: Query, most: int | None = None) -> int:
+        """Number of matches without limit and offset; counting stops at `most`."""
+        return self._selection.count(scope, query, most)
 
     def _answers(self, ids: Sequence[int], query: Query, names: tuple[str, ...]) -> Iterator[Answer]:
         for start in range(0, len(ids), _PAGE):
