@@ -1,7 +1,7 @@
-"""A block of studies that was taken in, again and again under other UIDs and accession numbers, by SQL alone.
+"""A block of studies that was taken in, again and again under other identities, by SQL alone.
 
-A clone has the same patients, dates and descriptions; only what is unique in a real archive differs. Keys are those of
-the block plus a multiple of the highest one.
+A clone has the same names, dates and descriptions, as other people's studies have; what is unique in a real archive
+differs: UIDs, Patient IDs and accession numbers. Keys are those of the block plus a multiple of the highest one.
 """
 
 import sqlite3
@@ -9,14 +9,16 @@ from collections.abc import Callable
 
 from index.declared_values import VALUES
 from index.records import Level
-from index.tables import changes, documents, instances, series, studies, study_terms
+from index.tables import changes, documents, instances, patients, series, studies, study_terms
 
 ROOT = "1.2.276.0.7230010."
 SITES = ("RAD", "KAR", "EXT")
 
+_OWNERS = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid")
 _KEYS = {
     "id": None,
+    "patient_fk": "patients",
     "study_fk": "studies",
     "series_fk": "series",
     "instance_fk": "instances",
@@ -25,15 +27,15 @@ _KEYS = {
 
 
 def multiply(connection: sqlite3.Connection, clones: int, tell: Callable[[str], None]) -> None:
-    """Add so many clones of all studies; patients stay, with more studies each."""
-    tables = (studies, study_terms, series, instances, documents, changes)
+    """Add so many clones of everything, nine at most."""
+    tables = (patients, studies, study_terms, series, instances, documents, changes)
     steps = {
         table.name: connection.execute(f"SELECT max({key}) FROM {table.name}").fetchone()[0]
-        for table, key in ((studies, "id"), (series, "id"), (instances, "id"), (changes, "number"))
+        for table, key in ((patients, "id"), (studies, "id"), (series, "id"), (instances, "id"), (changes, "number"))
     }
-    owners = {VALUES[Level.STUDY].name: "studies", VALUES[Level.SERIES].name: "series"}
+    owners = {VALUES[level].name: owner for level, owner in _OWNERS.items()}
     for clone in range(1, clones + 1):
-        for table in (*tables, VALUES[Level.STUDY], VALUES[Level.SERIES]):
+        for table in (*tables, *(VALUES[level] for level in _OWNERS)):
             chosen = [
                 _column(table.name, column.name, clone, steps, owners.get(table.name)) for column in table.columns
             ]
@@ -43,9 +45,6 @@ def multiply(connection: sqlite3.Connection, clones: int, tell: Callable[[str], 
                 f"INSERT INTO {table.name} ({names}) SELECT {', '.join(chosen)} FROM {table.name} WHERE {where}"
             )
         tell(f"clone {clone} of {clones}")
-    counters = [f"number_of_patient_related_{what}" for what in ("studies", "series", "instances")]
-    more = ", ".join(f"{name} = {name} * {clones + 1}" for name in counters)
-    connection.execute(f"UPDATE patients SET {more}")
 
 
 def _key_of(table: str, column: str, owner: str | None) -> str | None:
@@ -71,12 +70,22 @@ def _column(table: str, column: str, clone: int, steps: dict[str, int], owner: s
     if column in _UIDS:
         return _renamed(column, clone)
     if column == "summary":
-        return f"CAST({_renamed(_sited('CAST(summary AS TEXT)', clone), clone)} AS BLOB)"
+        text = _renamed(_sited("CAST(summary AS TEXT)", clone), clone)
+        if table != "series":
+            text = f"""replace({text}, '"' || patient_id || '"', '"' || {_other_patient(clone)} || '"')"""
+        return f"CAST({text} AS BLOB)"
+    if column == "patient_id":
+        return _other_patient(clone)
     if column == "accession_number":
         return _sited(column, clone)
     if column == "blob_key":
         return f"replace(blob_key, '/2026110', '/202611{clone}')"
     return f'"{column}"'
+
+
+def _other_patient(clone: int) -> str:
+    """`P00001234` of the block is `P10001234` of its first clone."""
+    return f"substr(patient_id, 1, 1) || '{clone}' || substr(patient_id, 3)"
 
 
 def _renamed(text: str, clone: int) -> str:

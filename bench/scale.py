@@ -8,6 +8,7 @@ import argparse
 import itertools
 import json
 import os
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -33,7 +34,8 @@ from index.records import Origin
 from pacs.migrations import upgrade
 
 _SAMPLE_STUDIES = 60
-_DISTINCT = 250_000
+_DISTINCT = 100_000
+"""Studies that are taken in one by one; a larger index has clones of them."""
 _INGESTED = 3000
 _THREADS = 8
 _ORIGIN = Origin(bulk.VIA, bulk.PEER, bulk.PRINCIPAL)
@@ -101,35 +103,40 @@ def prove() -> None:
 
 
 def distinct_studies(studies: int) -> int:
-    """How many studies are taken in one by one. Raises ValueError when the rest is not a number of clones of them."""
+    """How many studies are no clones. Raises ValueError when the others are not one to nine times as many."""
     if studies <= _DISTINCT:
         return studies
-    if studies % _DISTINCT:
-        raise ValueError(f"--studies beyond {_DISTINCT:,} must be a multiple of it")
+    if studies % _DISTINCT or studies > 10 * _DISTINCT:
+        raise ValueError(f"--studies beyond {_DISTINCT:,} must be a multiple of it, up to {10 * _DISTINCT:,}")
     return _DISTINCT
 
 
 def load(file: Path, studies: int) -> None:
     """Make an SQLite index of so many studies; of a very large one the first are real, the others their clones."""
-    distinct = distinct_studies(studies)
-    upgrade(f"sqlite:///{file}.part")
-    connection = sqlite3.connect(f"{file}.part", isolation_level=None)
-    for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-2000000", "temp_store=MEMORY"):
-        connection.execute(f"PRAGMA {pragma}")
-    remake = bulk.drop_indexes(connection)
-    connection.execute("BEGIN")
-    loader = bulk.Loader(connection, studies, _declared(f"sqlite:///{file}.part"))
-    loader.load(range(distinct), _tell)
+    part, distinct = Path(f"{file}.part"), distinct_studies(studies)
+    block = file.with_name(f"index-{distinct}.sqlite")
     if studies > distinct:
-        cloning.multiply(connection, studies // distinct - 1, _tell)
-    connection.execute("COMMIT")
-    for statement in remake:
-        connection.execute(statement)
-    bulk.rebuild_text_indexes(connection)
-    _tell(f"{studies:,} studies of {loader.instances * studies // distinct:,} instances, all indexes")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
-    Path(f"{file}.part").rename(file)
+        if not block.exists():
+            load(block, distinct)
+        shutil.copyfile(block, part)
+    else:
+        upgrade(f"sqlite:///{part}")
+    with closing(sqlite3.connect(part, isolation_level=None)) as connection:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-2000000", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        remake = bulk.drop_indexes(connection)
+        connection.execute("BEGIN")
+        if studies > distinct:
+            cloning.multiply(connection, studies // distinct - 1, _tell)
+        else:
+            bulk.Loader(connection, studies, _declared(f"sqlite:///{part}")).load(range(studies), _tell)
+        connection.execute("COMMIT")
+        for statement in remake:
+            connection.execute(statement)
+        bulk.rebuild_text_indexes(connection)
+        connection.execute("PRAGMA journal_mode=WAL")
+    part.rename(file)
+    _tell(f"{studies:,} studies, all indexes")
 
 
 def _declared(url: str) -> Declarations:

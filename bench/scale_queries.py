@@ -35,7 +35,7 @@ class Named:
 
 
 def _study(i: int, known: Known) -> hospital.Study:
-    return hospital.study(i * 7919 % known.distinct, known.studies)
+    return hospital.study(i * 7919 % known.distinct, known.distinct)
 
 
 def _of_study(keyword: str) -> Callable[[int, Known], str]:
