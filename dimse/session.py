@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from config.settings import Dimse
 from dimse.extended import Flags
 from dimse.upper_layer import Association
-from index.access import Audit, Permission, Principal
+from index.access import Audit, Principal
 from storage.archive import Archive
 
 
@@ -31,8 +31,3 @@ class Session:
     """Instances that this association stored."""
     refused: int = 0
     """Instances that were refused."""
-
-    @property
-    def retrieve_ae_titles(self) -> tuple[str, ...]:
-        """Retrieve AE Title (0008,0054) of answers to this peer: the title it called, if it may retrieve at all."""
-        return (self.our_ae_title,) if Permission.VIEW in self.principal.permissions else ()
