@@ -19,7 +19,7 @@ from dicomweb.frames import frame_numbers, instance_key, locate
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.ranges import partial_reply
 from dicomweb.rendered_types import Category, category_of
-from dicomweb.rendering import render_options, warnings_of
+from dicomweb.rendering import picture_type, render_options, warnings_of
 from dicomweb.replies import Headers, Reply, StreamReply
 from index.errors import CannotUnderstand, NotAcceptable, NotFound, PacsError, TooLarge
 from index.records import InstanceKey, RenderOptions, StoredInstance
@@ -102,9 +102,14 @@ def _views_of_image(
 ) -> list[_View]:
     if options.media_type == _GIF and len(numbers) > 1:
         return [_View(instance, _GIF, partial(_made, call.archive.animate, call.principal, instance, numbers, options))]
-    draw = partial(_made, call.archive.render, call.principal, instance)
+    render = call.archive.render
     return [
-        _View(instance, options.media_type, partial(draw, number, options), f"/frames/{number}/rendered")
+        _View(
+            instance,
+            options.media_type,
+            partial(_made, render, call.principal, instance, number, options),
+            f"/frames/{number}/rendered",
+        )
         for number in numbers
     ]
 
@@ -162,8 +167,7 @@ def _shown(view: _View) -> Iterator[bytes]:
         key = view.instance.key
         fields = {"SOPInstanceUID": key.sop_instance_uid, "Reason": error.detail}
         logger.warning("a part of an answer cannot be rendered", extra=fields)
-        media_type = "image/jpeg" if view.media_type == "image/jpeg" else "image/png"
-        yield icon.draw("ERROR", RenderOptions(media_type=media_type))
+        yield icon.draw("ERROR", RenderOptions(media_type=picture_type(view.media_type)))
 
 
 def _reply(call: Call, views: Sequence[_View], packaging: Packaging, caching: Headers) -> Reply | StreamReply:

@@ -83,6 +83,9 @@ def _lines(dataset: DicomJson, tags: Iterable[str]) -> list[str]:
 
 
 def _value(dataset: DicomJson, tag: str) -> str:
+    vr = dataset.get(tag, {}).get("vr")
+    if vr in ("DS", "FD", "FL"):
+        return next((f"{number:g}" for number in numbers(dataset, tag)), "")
     found = text(dataset, tag)
-    is_date = dataset.get(tag, {}).get("vr") == "DA" and len(found) == 8 and found.isdigit()
+    is_date = vr == "DA" and len(found) == 8 and found.isdigit()
     return f"{found[:4]}-{found[4:6]}-{found[6:]}" if is_date else "".join(filter(str.isprintable, found))

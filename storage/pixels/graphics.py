@@ -161,4 +161,15 @@ def _draw_text(pen: ImageDraw.ImageDraw, label: DicomJson, placement: Placement,
         position, side = anchor[0], "la"
     else:
         return
-    pen.multiline_text(position, words, fill=colour, font=lettering.font(size), anchor=side)
+    font = lettering.font(size)
+    box = pen.multiline_textbbox(position, words, font=font, anchor=side)
+    # Turned areas leave narrow boxes; words beyond the edge of the picture would be lost.
+    across, down = (_shift(box[axis], box[axis + 2], placement.size[axis]) for axis in (0, 1))
+    pen.multiline_text((position[0] + across, position[1] + down), words, fill=colour, font=font, anchor=side)
+
+
+def _shift(start: float, end: float, room: int) -> float:
+    """What brings a stretch that touches the picture into it."""
+    if end < 0 or start > room:
+        return 0.0
+    return min(0.0, room - end) if start > 0 else -start

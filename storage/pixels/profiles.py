@@ -76,8 +76,8 @@ def convert(image: Image.Image, own: bytes | None, wanted: IccProfile | None) ->
     if own is None and wanted == "srgb":
         return image, target
     try:
-        profiles = (ImageCms.ImageCmsProfile(io.BytesIO(data)) for data in (own or made("srgb"), target))
-        converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+        source, wished = (ImageCms.ImageCmsProfile(io.BytesIO(data)) for data in (own or made("srgb"), target))
+        converted = ImageCms.profileToProfile(image, source, wished, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as exc:
         raise CannotUnderstand("The ICC profile of the image cannot be used") from exc
     return converted or image, target
