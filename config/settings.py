@@ -120,7 +120,9 @@ class Database:
         "commits in a power cut.",
     )
     pool_size: int = setting(8, "Connections kept open by each process.", at_least=1)
-    statement_timeout_seconds: float = setting(5.0, "A query that runs longer is cancelled and refused.", at_least=0.001)
+    statement_timeout_seconds: float = setting(
+        5.0, "A query that runs longer is cancelled and refused.", at_least=0.001
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,11 @@ class Storage:
     access_key_id: str = setting("", "Access key; empty means that the environment's credentials are used.")
     secret_access_key: str = setting("", "Secret of the access key.", secret=True)
     allow_http: bool = setting(False, "Allow an S3 endpoint without TLS.")
-    spool_folder: str = setting("", "Folder for objects on their way to S3; empty means the system's temporary folder.")
+    spool_folder: str = setting(
+        "",
+        "Folder for objects on their way to S3, and for bulk data that waits for the rest of its request; empty means "
+        "the system's temporary folder.",
+    )
     spool_threshold_bytes: int = setting(
         8 * 1024**2, "Objects up to this size wait in memory, larger ones in a file.", at_least=0
     )

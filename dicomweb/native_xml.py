@@ -34,6 +34,8 @@ _TAIL: Final = "</NativeDicomModel>\n"
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SPECIAL: Final = re.compile("[^\t\n\x20-%'-;=?-\ud7ff]")
+"""What cannot stand in text as it is, and the rarer characters, which are looked at one by one."""
 _LINE_ENDS: Final = {"\r": "&#13;"}
 """A parser turns a bare carriage return into a line feed (XML 1.0, 2.11)."""
 _UNTRIMMED: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
@@ -134,9 +136,9 @@ def _write_name(parts: list[str], name: Mapping[str, str]) -> None:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return escape(_legal(str(value)), _LINE_ENDS)
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    return escape(_legal(value), _LINE_ENDS) if _SPECIAL.search(value) else value
 
 
 def _attribute(text: str) -> str:

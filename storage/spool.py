@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from index.errors import OutOfResources
+
 _BLOCK_BYTES: Final = 1024**2
 
 
@@ -39,9 +41,12 @@ class Spool:
         self.size_bytes = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append."""
+        """Append. Raises OutOfResources when the disk is full."""
         self._hash.update(data)
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as exc:
+            raise OutOfResources("There is no room for bulk data that has to wait") from exc
         self.size_bytes += len(data)
 
     def read(self, offset: int, length: int) -> bytes:

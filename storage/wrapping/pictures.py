@@ -6,6 +6,7 @@ steps become frames. What DICOM cannot hold without loss, such as CMYK or floati
 
 import io
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
@@ -34,7 +35,8 @@ _DAMAGE: Final = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error,
 )  # fmt: skip
 """What Pillow raises for damaged files, beside its own UnidentifiedImageError, which is an OSError."""
-_PNG_HEAD_BYTES: Final = 26
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_DECODING: Final = threading.Lock()
 _MOST_FRAMES: Final = 100_000
 _FRAME_TIME, _FRAME_TIME_VECTOR, _PAGES = "00181063", "00181065", "00182001"
 _SPOOL_BYTES: Final = 8 * 1024**2
@@ -71,44 +73,46 @@ class _Reader(io.RawIOBase):
 
 
 def read_picture(media_type: str, source: Source, limits: Limits, new_spool: Callable[[], Spool]) -> Material:
-    """Decode an image file. Raises CannotUnderstand, TooLarge."""
+    """Decode an image file. Raises CannotUnderstand, TooLarge.
+
+    One image at a time: each may take several times `limits.decoded_bytes`.
+    """
+    name = FORMATS[media_type]
     try:
-        with Image.open(cast("Any", io.BufferedReader(_Reader(source))), formats=(FORMATS[media_type],)) as image:
-            if media_type == "image/png" and _is_deep_colour(source):
-                return _deep_colour(source, image.size, limits, new_spool)
-            return _material(image, limits, new_spool)
+        with _DECODING, Image.open(cast("Any", io.BufferedReader(_Reader(source))), formats=(name,)) as image:
+            return _material(image, source, limits, new_spool)
     except PacsError:
         raise
-    except _DAMAGE as exc:
-        raise CannotUnderstand(f"The part is no {FORMATS[media_type]} image that can be read") from exc
+    except (*_DAMAGE, imagecodecs.PngError, imagecodecs.TiffError) as exc:
+        raise CannotUnderstand(f"The part is no {name} image that can be read") from exc
     except Image.DecompressionBombError as exc:
         raise TooLarge("The image has too many pixels") from exc
 
 
-def _material(image: Image.Image, limits: Limits, new_spool: Callable[[], Spool]) -> Material:
+def _material(image: Image.Image, source: Source, limits: Limits, new_spool: Callable[[], Spool]) -> Material:
     frames = int(getattr(image, "n_frames", 1))
     if frames > _MOST_FRAMES:
         raise TooLarge(f"The image has more than {_MOST_FRAMES} frames")
-    samples = _samples(image)
-    _check_size(samples, frames, limits)
+    # The steps of an animation may have palettes of their own, so all of them become true colour.
+    is_animation = image.format == "GIF" and frames > 1
+    samples = _samples(image, in_colour=is_animation)
+    if samples.frame_bytes * frames > limits.decoded_bytes:
+        raise TooLarge(f"The image is larger than {limits.decoded_bytes} bytes (limits.decoded_bytes)")
+    decode = _deep_decoder(source, str(image.format)) if _is_deep_colour(image) else None
     spool, times = new_spool(), []
-    for frame in _frames(image, frames):
-        found = _samples(frame)
-        # Steps of an animation may be kept with another palette, or without one; they become the same in the end.
-        if found != samples:
+    for number, frame in enumerate(_frames(image, frames)):
+        if _samples(frame, in_colour=is_animation) != samples:
             raise CannotUnderstand("The frames of the image differ in size or kind of pixels")
-        spool.write(_pixels(frame))
+        spool.write(_deep_pixels(decode(number), samples) if decode else _pixels(frame, samples))
         times.append(frame.info.get("duration") or 0)
-    attributes = samples.attributes() | _order(times, frames)
-    # What a TIFF file has lost by JPEG inside of it stays lost.
-    method = "ISO_10918_1" if image.info.get("compression") in ("jpeg", "tiff_jpeg") else ""
     return Material(
         EXPLICIT_LITTLE,
         spool,
-        attributes,
+        samples.attributes() | _order(times, frames),
         frames=frames,
         is_moving=any(times),
-        lossy_method=method,
+        # What a TIFF file has lost by JPEG inside of it stays lost.
+        lossy_method="ISO_10918_1" if image.info.get("compression") in ("jpeg", "tiff_jpeg") else "",
         native_bytes=spool.size_bytes,
     )
 
@@ -119,26 +123,29 @@ def _frames(image: Image.Image, frames: int) -> Iterator[Image.Image]:
         yield image
 
 
-def _samples(image: Image.Image) -> Samples:
+def _samples(image: Image.Image, *, in_colour: bool) -> Samples:
     columns, rows = image.size
+    if _is_deep_colour(image):
+        is_grey = image.mode in _GREY
+        return Samples(rows, columns, 1 if is_grey else 3, "MONOCHROME2" if is_grey else "RGB", 16)
+    if image.mode in _DEEP_GREY:
+        return Samples(rows, columns, 1, "MONOCHROME1" if _is_white_zero(image) else "MONOCHROME2", 16)
+    if image.mode in _COLOUR or (in_colour and image.mode in _GREY):
+        return Samples(rows, columns, 3, "RGB", 8)
     if image.mode in _GREY:
         return Samples(rows, columns, 1, "MONOCHROME2", 8)
-    if image.mode in _DEEP_GREY:
-        return Samples(rows, columns, 1, "MONOCHROME2", 16)
-    if image.mode in _COLOUR:
-        return Samples(rows, columns, 3, "RGB", 8)
     raise CannotUnderstand(f"Pixels of the kind {image.mode} cannot be kept without loss")
 
 
-def _check_size(samples: Samples, frames: int, limits: Limits) -> None:
-    if samples.frame_bytes * frames > limits.decoded_bytes:
-        raise TooLarge(f"The image is larger than {limits.decoded_bytes} bytes (limits.decoded_bytes)")
+def _is_white_zero(image: Image.Image) -> bool:
+    """TIFF may count from white; Pillow turns 8 bits round, and leaves 16 as they are."""
+    return dict(getattr(image, "tag_v2", {})).get(_TIFF_PHOTOMETRIC, 1) == 0
 
 
-def _pixels(image: Image.Image) -> bytes:
+def _pixels(image: Image.Image, samples: Samples) -> bytes:
     if image.mode in _DEEP_GREY:
         return np.asarray(image).astype("<u2").tobytes()
-    return image.convert(_GREY.get(image.mode, "RGB")).tobytes()
+    return image.convert("RGB" if samples.samples_per_pixel == 3 else "L").tobytes()
 
 
 def _order(times: list[Any], frames: int) -> dict[str, Any]:
@@ -153,22 +160,28 @@ def _order(times: list[Any], frames: int) -> dict[str, Any]:
     return {"00280009": element("AT", _FRAME_TIME_VECTOR), _FRAME_TIME_VECTOR: element("DS", *steps)}
 
 
-def _is_deep_colour(source: Source) -> bool:
-    """PNG with 16 bits a channel and colour (ISO/IEC 15948, 11.2.2), of which Pillow would keep 8."""
-    head = source.read(0, _PNG_HEAD_BYTES)
-    return head[12:16] == b"IHDR" and head[24] == 16 and head[25] in (2, 4, 6)
+def _is_deep_colour(image: Image.Image) -> bool:
+    """16 bits a channel and more than one channel, of which Pillow would keep 8 bits each."""
+    if image.mode not in _COLOUR and image.mode not in _GREY:
+        return False
+    if image.format == "PNG":
+        # The raw mode of the first tile, such as RGB;16B: Pillow's reading of the header (ISO/IEC 15948, 11.2.2).
+        return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    bits = dict(getattr(image, "tag_v2", {})).get(_TIFF_BITS, ())
+    return 16 in (bits if isinstance(bits, tuple) else (bits,))
 
 
-def _deep_colour(source: Source, size: tuple[int, int], limits: Limits, new_spool: Callable[[], Spool]) -> Material:
-    """A PNG of 16 bits a channel: colour, or grey with transparency."""
-    is_grey = source.read(25, 1) == b"\x04"
-    samples = Samples(size[1], size[0], 1 if is_grey else 3, "MONOCHROME2" if is_grey else "RGB", 16)
-    _check_size(samples, 1, limits)
-    try:
-        pixels = imagecodecs.png_decode(b"".join(source.blocks()))
-    except imagecodecs.PngError as exc:
-        raise CannotUnderstand("The part is no PNG image that can be read") from exc
-    channels = pixels[..., : samples.samples_per_pixel]
-    spool = new_spool()
-    spool.write(np.ascontiguousarray(channels).astype("<u2").tobytes())
-    return Material(EXPLICIT_LITTLE, spool, samples.attributes())
+def _deep_decoder(source: Source, name: str) -> Callable[[int], Any]:
+    """Frame number from 0 -> samples as a numpy array, rows x columns x channels."""
+    data = b"".join(source.blocks())
+    if name == "PNG":
+        return lambda _: imagecodecs.png_decode(data)
+    return lambda number: imagecodecs.tiff_decode(data, index=number)
+
+
+def _deep_pixels(pixels: Any, samples: Samples) -> bytes:
+    """The colours without transparency, little endian."""
+    wanted = (samples.rows, samples.columns)
+    if pixels.dtype.itemsize != 2 or pixels.shape[:2] != wanted or pixels.ndim != 3:
+        raise CannotUnderstand("The image does not decode to what its header says")
+    return np.ascontiguousarray(pixels[..., : samples.samples_per_pixel]).astype("<u2").tobytes()

@@ -419,3 +419,64 @@ def test_files_in_a_metadata_request_are_refused_as_parts(client: httpx.Client) 
     headers = {"Content-Type": f'multipart/related; type="{JSON}"; boundary={BOUNDARY}'}
     response = client.post("/studies", content=whole, headers=headers)
     assert (response.status_code, len(response.json()[OTHERS]["Value"])) == (202, 1)
+
+
+FROM_DCMTK = ("ct_head_phantom_54/I100.dcm", "sr/sr_document.dcm", "ecg/anonymous_ecg.dcm", "charset/chrGreek.dcm")
+
+
+def renamed(name: str, folder: Path) -> tuple[Path, pydicom.Dataset]:
+    """A copy of a sample as an instance of its own."""
+    with quiet_pydicom():
+        ds = pydicom.dcmread(sample(name))
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        ds.StudyInstanceUID = generate_uid()
+        (folder / "renamed.dcm").write_bytes(write(ds))
+    return folder / "renamed.dcm", ds
+
+
+@pytest.mark.parametrize("name", FROM_DCMTK)
+def test_what_dcmtk_says_in_json_is_stored(client: httpx.Client, name: str, tmp_path: Path) -> None:
+    path, ds = renamed(name, tmp_path)
+    run = subprocess.run(["/usr/bin/dcm2json", path], capture_output=True, check=True)
+    response = client.post("/studies", content=run.stdout, headers={"Content-Type": JSON})
+    assert response.status_code == 200, response.text
+    same(stored(client, response)[0], ds)
+
+
+@pytest.mark.parametrize("name", FROM_DCMTK)
+def test_what_dcmtk_says_in_xml_is_stored(client: httpx.Client, name: str, tmp_path: Path) -> None:
+    """Its bulk data have UUIDs, so the parts are named by URNs."""
+    path, ds = renamed(name, tmp_path)
+    run = subprocess.run(["/usr/bin/dcm2xml", "-nat", "+U8", "+M", path], capture_output=True, check=True)
+    document = native_xml.read(run.stdout, Limits())
+    with quiet_pydicom():
+        parts = [(uri, OCTETS, value) for uri, value in references(document, ds)]
+    headers = {"Content-Type": f'multipart/related; type="{XML}"; boundary={BOUNDARY}'}
+    response = client.post("/studies", content=body_of([run.stdout], XML, parts), headers=headers)
+    assert response.status_code == 200, response.text
+    same(stored(client, response)[0], ds)
+
+
+def references(document: dict[str, Any], ds: pydicom.Dataset) -> Iterator[tuple[str, bytes]]:
+    for tag, element in document.items():
+        if "BulkDataURI" in element:
+            yield element["BulkDataURI"], ds[tag].value
+        for number, item in enumerate(element.get("Value", []) if element["vr"] == "SQ" else []):
+            yield from references(item, ds[tag].value[number])
+
+
+def same(back: pydicom.Dataset, ds: pydicom.Dataset) -> None:
+    """Public values are equal; floating point numbers as far as DCMTK writes their digits."""
+    with quiet_pydicom():
+        for element in ds:
+            if element.tag.is_private or element.tag in (0x00080005, 0x00020000) or not element.tag.element:
+                continue
+            found = back[element.tag]
+            if element.VR == "SQ":
+                assert len(found.value) == len(element.value)
+                for ours, theirs in zip(found.value, element.value, strict=True):
+                    same(ours, theirs)
+            elif element.VR in ("FL", "FD", "DS") and element.value is not None:
+                assert found.value == pytest.approx(element.value, rel=1e-5)
+            elif str(element.value).strip("^"):  # DCMTK leaves a name out that has only empty components.
+                assert found.value == element.value, element.tag

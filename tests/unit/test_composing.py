@@ -1,6 +1,7 @@
 """Data sets written from the DICOM JSON model: what was scanned is written and scanned again, and pydicom agrees."""
 
 import io
+import resource
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from config.settings import Limits
 from dicomweb import json_model
-from index.errors import CannotUnderstand, PacsError, TooLarge
+from index.errors import CannotUnderstand, OutOfResources, PacsError, TooLarge
 from index.records import InstanceKey
 from storage import part10, syntaxes
 from storage.composing import Composition, Content, Encoding, Fragments, blocks, encode, in_unicode
@@ -232,3 +233,16 @@ def test_a_spool_is_the_same_in_memory_and_on_disk(tmp_path: Path) -> None:
         assert spool.digest() == Held(data).digest() == Cut(spool, 0, len(data)).digest()
         spool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    spool = Spool(threshold_bytes=1, folder=str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OutOfResources):
+            for _ in range(4):
+                spool.write(bytes(1 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        spool.close()

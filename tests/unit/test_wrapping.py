@@ -1,6 +1,7 @@
 """Images, videos and documents as instances: valid by dciodvfy, pixels as numpy knows them, like those of DCMTK."""
 
 import io
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -198,6 +199,31 @@ def test_palettes_and_transparency_become_plain_pixels(mode: str) -> None:
     ds = read(made("image/png", stream.getvalue()))
     wanted = np.asarray(image.convert("L" if mode in ("1", "LA") else "RGB"))
     assert np.array_equal(ds.pixel_array, wanted)
+
+
+def plain_tiff(pixels: np.ndarray[Any, Any], photometric: int) -> bytes:
+    """One strip of 16-bit samples (TIFF 6.0): Pillow cannot write colour of this depth."""
+    rows, columns, samples = pixels.shape
+    data, ends = pixels.astype("<u2").tobytes(), 8 + 2 + 12 * 9 + 4
+    entries = [(256, 3, 1, columns), (257, 3, 1, rows), (258, 3, samples, ends if samples > 1 else 16), (259, 3, 1, 1)]
+    entries += [(262, 3, 1, photometric), (273, 4, 1, ends + 2 * samples), (277, 3, 1, samples), (278, 3, 1, rows)]
+    entries += [(279, 4, 1, len(data))]
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(struct.pack("<HHII", *one) for one in entries)
+    return head + bytes(4) + struct.pack("<H", 16) * samples + data
+
+
+def test_deep_tiff_keeps_all_its_bits() -> None:
+    colour = read(made("image/tiff", plain_tiff(DEEP_COLOUR, 2)))
+    assert (colour.BitsStored, np.array_equal(colour.pixel_array, DEEP_COLOUR)) == (16, True)
+    white_is_zero = read(made("image/tiff", plain_tiff(DEEP[..., None], 0)))
+    assert white_is_zero.PhotometricInterpretation == "MONOCHROME1"
+    assert np.array_equal(white_is_zero.pixel_array, DEEP)
+
+
+def test_grey_animations_become_colour() -> None:
+    ds = read(made("image/gif", pillow("GIF", GREY, 255 - GREY, duration=50)))
+    assert (ds.SOPClassUID, ds.NumberOfFrames) == (f"{SC}.4", 2)
+    assert np.array_equal(ds.pixel_array[1], np.stack([255 - GREY] * 3, axis=-1))
 
 
 VIDEO_FILES = {
