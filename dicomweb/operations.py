@@ -96,6 +96,8 @@ PICTURE: Final = (
     *_parameters(("accept",)),
 )
 
+URI: Final = tuple(Parameter(name, meaning, _TEXT) for name, meaning in wado_uri.PARAMETERS.items())
+
 
 def _search(what: str, level: Level) -> Description:
     return Description(
@@ -154,7 +156,7 @@ DESCRIPTIONS: Final[Mapping[Handler, Description]] = {
         "Store a rejection note for all instances below", "(ours)", (Offer("application/json"),), statuses=(200, 404)
     ),
     delete.rejection_codes: Description("The codes of rejection notes", "(ours)", (Offer("application/json"),)),
-    wado_uri.retrieve: Description("Retrieve an instance by WADO-URI", "9", (), ()),
+    wado_uri.retrieve: Description("Retrieve an instance by WADO-URI", "9", wado_uri.OFFERS, URI),
 }
 
 

@@ -25,7 +25,7 @@ from index.errors import CannotUnderstand, NotAcceptable, NotFound, PacsError, T
 from index.records import InstanceKey, RenderOptions, StoredInstance
 from storage.outgoing import OpenObject
 from storage.pixels import icon
-from storage.pixels.presentation_classes import references
+from storage.pixels.presentation_classes import RENDERED, references
 
 P = ParamSpec("P")
 
@@ -116,8 +116,9 @@ def _views_of_image(
 
 def _views_of_state(call: Call, state: StoredInstance, choice: Choice) -> list[_View]:
     """The images of a presentation state as it shows them. Those that are not here are left out; none is NotFound."""
-    options = render_options(dict(call.query()), choice.media_type)
-    options = replace(options, presentation=state.key)
+    if state.sop_class_uid not in RENDERED:
+        raise NotAcceptable("Presentation states of this SOP class are not rendered")
+    options = replace(render_options(dict(call.query()), choice.media_type), presentation=state.key)
     found = []
     for reference in references(documents.dataset_of(call, state))[:_MOST_IMAGES_OF_A_STATE]:
         key = InstanceKey(state.key.study_instance_uid, reference.series_instance_uid, reference.sop_instance_uid)

@@ -24,6 +24,33 @@ from index.errors import NotAcceptable, NotFound
 from index.records import InstanceKey, Region, RenderOptions, StoredInstance
 
 _DICOM: Final = "application/dicom"
+
+OFFERS: Final = (
+    *(offer for offer in OBJECT if offer.media_type == _DICOM and offer.packaging == "single"),
+    *(offer for offer in rendered_types.ALL if offer.packaging == "single"),
+)
+"""What `contentType` may name; of documents and videos the object is the default."""
+PARAMETERS: Final[Mapping[str, str]] = {
+    "requestType": "`WADO`.",
+    "studyUID": "Study Instance UID.",
+    "seriesUID": "Series Instance UID.",
+    "objectUID": "SOP Instance UID.",
+    "contentType": "Media types, best first.",
+    "transferSyntax": "Of `application/dicom`.",
+    "frameNumber": "A frame, from 1.",
+    "rows": "Largest height in pixels.",
+    "columns": "Largest width in pixels.",
+    "region": "left,top,right,bottom, each from 0 to 1 of the picture.",
+    "windowCenter": "Centre of the window.",
+    "windowWidth": "Width of the window.",
+    "imageQuality": "Quality of a JPEG, 1 to 100.",
+    "annotation": "A list of patient and technique.",
+    "iccprofile": "The colour space of the picture.",
+    "presentationUID": "SOP Instance UID of a presentation state of the same study.",
+    "presentationSeriesUID": "Series Instance UID of that state.",
+    "anonymize": "`no`.",
+}
+"""The query parameters (9.1.2), of which the first four are required."""
 _DEFAULT: Final = "default"
 
 

@@ -205,8 +205,7 @@ def test_presentation_states(client: httpx.Client, things: Things) -> None:
     assert client.get("/wado", params=parameters | {"windowCenter": "1", "windowWidth": "2"}).status_code == 400
     del parameters["presentationSeriesUID"]
     assert client.get("/wado", params=parameters).status_code == 400
-    refused = get(client, f"{path_of(things.blending)}/rendered", "image/png")
-    assert refused.status_code in (200, 406)
+    assert get(client, f"{path_of(things.blending)}/rendered", "image/png").status_code == 406
 
 
 def test_a_state_for_one_image_is_one_picture(client: httpx.Client, things: Things) -> None:
@@ -245,6 +244,27 @@ def test_reports(client: httpx.Client, things: Things, name: str) -> None:
     assert get(client, things.path(name) + "/thumbnail").headers["content-type"] == "image/jpeg"
     again = client.get(path, headers={"Accept": "text/html", "If-None-Match": page.headers["etag"]})
     assert again.status_code in (200, 304)
+
+
+def test_reports_and_documents_by_uri(client: httpx.Client, things: Things) -> None:
+    def uri(ds: Dataset, content_type: str = "") -> httpx.Response:
+        uids = {"studyUID": ds.StudyInstanceUID, "seriesUID": ds.SeriesInstanceUID, "objectUID": ds.SOPInstanceUID}
+        asked = {"contentType": content_type} if content_type else {}
+        return client.get("/wado", params={"requestType": "WADO", **uids, **asked})
+
+    report = things.samples[REPORT]
+    for asked, given in (
+        ("", "text/html; charset=utf-8"),
+        ("text/plain,text/html", "text/plain; charset=utf-8"),
+        ("text/*", "text/html; charset=utf-8"),
+        ("application/rtf", "text/rtf"),
+        ("application/dicom", "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"),
+    ):
+        assert uri(report, asked).headers["content-type"] == given
+    assert uri(report, "image/jpeg").status_code == 406
+    assert uri(things.samples[PDF]).headers["content-type"].startswith("application/dicom")
+    assert uri(things.samples[PDF], "application/pdf").content.startswith(b"%PDF")
+    assert uri(things.samples[CT], "image/gif").headers["content-type"] == "image/gif"
 
 
 def test_reports_are_utf8(client: httpx.Client, things: Things) -> None:
