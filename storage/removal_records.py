@@ -7,7 +7,6 @@ index says which are missing.
 
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,21 +75,25 @@ def _write(catalog: Catalog, blobs: BlobStore, one: Unrecorded) -> None:
         blobs.delete([one.old_key])
 
 
-def read_all(blobs: BlobStore) -> Iterator[Record | tuple[StoredBlob, str]]:
-    """All records, and with a reason those that cannot be read."""
+def read_all(blobs: BlobStore) -> tuple[list[Record], list[tuple[StoredBlob, str]]]:
+    """All records, oldest removal first, and with a reason those that cannot be read."""
+    records = []
+    damaged = []
     for blob in blobs.walk(PREFIX):
         try:
-            yield _record(blob.key, orjson.loads(blobs.read(blob.key, 0, blob.size_bytes)))
+            records.append(_record(blob.key, orjson.loads(blobs.read(blob.key, 0, blob.size_bytes))))
         except (PacsError, ValueError) as error:
-            yield blob, str(error)
+            damaged.append((blob, str(error)))
+    return sorted(records, key=lambda one: one.said["removed_at_ms"]), damaged
 
 
 def _record(key: str, document: Any) -> Record:
     try:
         objects = {str(blob_key): int(role) for blob_key, role in document.pop("objects").items()}
         references = [str(uid) for uid in document.pop("references")]
+        int(document["removed_at_ms"])
         return Record(key, str(document.pop("tenant")), document, objects, references)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CannotUnderstand("It is no record of a removal") from error
 
 

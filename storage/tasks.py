@@ -77,13 +77,12 @@ def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] =
 def _adopt_removals(desk: Desk, report: Callable[[Finding], None]) -> dict[str, tuple[int, int]]:
     """Make deletions and rejections known first. Returns the objects of each, with its number and their role."""
     kept: dict[str, tuple[int, int]] = {}
-    for record in removal_records.read_all(desk.blobs):
-        if isinstance(record, removal_records.Record):
-            number = desk.catalog.removals.adopt(record.tenant, record.said, record.key, record.references)
-            kept.update({key: (number, role) for key, role in record.objects.items()})
-        else:
-            blob, problem = record
-            report(Finding(blob.key, "unreadable", problem))
+    records, damaged = removal_records.read_all(desk.blobs)
+    for record in records:
+        number = desk.catalog.removals.adopt(record.tenant, record.said, record.key, record.references)
+        kept.update({key: (number, role) for key, role in record.objects.items()})
+    for blob, problem in damaged:
+        report(Finding(blob.key, "unreadable", problem))
     return kept
 
 

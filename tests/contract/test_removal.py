@@ -109,8 +109,7 @@ class Dying:
         self.blobs.delete(keys)
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("survives", [0, 1, 2])
+@pytest.mark.parametrize(("survives", "after"), [(0, False), (1, True), (2, False)])
 def test_a_purge_that_is_killed_goes_on(house: House, survives: int, after: bool) -> None:
     going, staying = images(3), images(1)
     store(house, *going, *staying)
@@ -312,11 +311,11 @@ def test_a_record_that_was_not_written_is_written_later(house: House, tmp_path: 
     again.close()
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"objects": {"a": 0}}', b'{"objects": 1, "references": []}'])
+@pytest.mark.parametrize("data", [b" ", b"[]", b'{"objects": {"a": 0}, "references": []}'])
 def test_a_damaged_record_is_reported_and_nothing_is_lost(house: House, tmp_path: Path, data: bytes) -> None:
     store(house, *images(2))
     writer = house.blobs.create(f"{removal_records.PREFIX}damaged.json")
-    writer.write(data or b" ")
+    writer.write(data)
     writer.commit()
     empty = embedded(tmp_path / "empty")
     findings: list[tasks.Finding] = []

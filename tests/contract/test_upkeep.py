@@ -1,6 +1,7 @@
 """Sweeping, verifying and rebuilding: what a crash leaves, what time damages, and an index that was lost."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,8 @@ def test_verify_finds_changed_and_missing_objects(house: House) -> None:
 def everything(house: House, tenant: str) -> list[object]:
     who = principal(tenant)
     studies = [one["0020000D"]["Value"][0] for one in house.archive.search(who, Query(Level.STUDY))]
-    stored = [instance for study in sorted(studies) for instance in house.archive.instances(who, study)]
+    found = [instance for study in sorted(studies) for instance in house.archive.instances(who, study)]
+    stored = [replace(instance, stored_at_ms=0) for instance in found]
     texts = [house.archive.metadata(who, *vars_of(instance)) for instance in stored]
     return [studies, stored, texts]
 
