@@ -96,13 +96,13 @@ class Terms:
 
 def accept(connection: Connection, request: Request, terms: Terms, *, seconds: float) -> Agreed:
     """Answer A-ASSOCIATE-AC. `seconds`: how long sending may take."""
-    # Answers are remembered, and nobody's passcode may be.
-    encoded, agreed = _answer(replace(request, identity=None), terms)
+    # Answers are remembered, but nobody's passcode and no ticket may be.
+    answer = _answer if terms.identity_response is not None else _remembered_answer
+    encoded, agreed = answer(replace(request, identity=None), terms)
     connection.send([encoded], seconds)
     return agreed
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
 def _answer(request: Request, terms: Terms) -> tuple[bytes, Agreed]:
     results: list[Any] = []
     roles: dict[str, Any] = {}
@@ -134,6 +134,9 @@ def _answer(request: Request, terms: Terms) -> tuple[bytes, Agreed]:
     return A_ASSOCIATE_AC(primitive).encode(), Agreed(
         MappingProxyType(accepted), request.peer_pdu_bytes, MappingProxyType(agreed)
     )
+
+
+_remembered_answer = functools.lru_cache(maxsize=_REMEMBERED)(_answer)
 
 
 def reject(connection: Connection, result: int, source: int, reason: int) -> None:

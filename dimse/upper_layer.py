@@ -226,7 +226,9 @@ class Association:
         if not self._aside:
             return False
         last = self._aside[-1][0].command
-        return len(self._aside) >= MOST_SET_ASIDE or (last.field == Field.C_STORE and last.has_dataset)
+        if len(self._aside) >= MOST_SET_ASIDE or (last.field == Field.C_STORE and last.has_dataset):
+            return True
+        return sum(len(data) for _, data in self._aside if data) >= LARGEST_IDENTIFIER_BYTES
 
     def has_input(self) -> bool:
         """True when the peer has sent something, a C-CANCEL for instance. Never waits."""

@@ -159,3 +159,14 @@ def test_character_set_of_an_item() -> None:
     items = element(0x00081140, b"SQ", content, before=before)["Value"]
     assert items[0]["00081150"]["Value"] == ["Лю"]
     assert items[1]["00081150"]["Value"] == ["ü"]
+
+
+@pytest.mark.parametrize("term", [b"GB18030", b"GBK", b"ISO_IR 13"])
+def test_a_backslash_in_a_second_byte_separates_no_values(term: bytes) -> None:
+    codec = {b"GB18030": "gb18030", b"GBK": "gbk", b"ISO_IR 13": "cp932"}[term]
+    before = explicit(0x00080005, b"CS", term + b" " * (len(term) % 2))
+    found = element(0x00081030, b"LO", b"\x95\x5c\x95\x5c\\abcd ", before=before)
+    assert found["Value"] == [b"\x95\x5c\x95\x5c".decode(codec), "abcd"]
+    name = element(0x00100010, b"PN", b"\x95\x5c^\x95\x5e\\A^B ", before=before)
+    family, given = b"\x95\x5c".decode(codec), b"\x95\x5e".decode(codec)
+    assert name["Value"] == [{"Alphabetic": f"{family}^{given}"}, {"Alphabetic": "A^B"}]
