@@ -53,6 +53,8 @@ RECHECK: Final = "recheck values"
 
 _MOST_TERMS: Final = 10_000
 """Of one attribute in one instance; an object with more is beyond what anybody asks for value by value."""
+_MOST_KEPT: Final = 256
+_LONGEST_KEPT_BYTES: Final = 16384
 _LOOKED_AT: Final = 16
 """Instances that are looked at in the transaction of a removal; what they do not settle is a job."""
 
@@ -98,6 +100,33 @@ def _terms(dataset: DicomJson, row: Declaration, depth: int, digests: dict[int, 
                 yield from ((term, mark + items) for term, items in _terms(item, row, depth + 1, digests))
 
 
+class _Finder:
+    """Finds values in one data set after the other. Those of a series mostly say the same: what was found is kept."""
+
+    def __init__(self, known: Declarations) -> None:
+        self.generation = known.generation
+        self._public = [row for row in known.rows if not row.path[0].creator]
+        self._private = [row for row in known.rows if row.path[0].creator]
+        self._tags = list(dict.fromkeys(row.path[0].tag for row in self._public))
+        self._kept: dict[bytes, tuple[Found, ...]] = {}
+
+    def find(self, dataset: DicomJson) -> Sequence[Found]:
+        said = {tag: dataset[tag] for tag in self._tags if tag in dataset}
+        values = self._find(said) if said else ()
+        return (*values, *found(dataset, self._private)) if self._private else values
+
+    def _find(self, said: DicomJson) -> tuple[Found, ...]:
+        text = orjson.dumps(said)
+        values = self._kept.get(text)
+        if values is None:
+            values = tuple(found(said, self._public))
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            if len(text) <= _LONGEST_KEPT_BYTES:
+                self._kept[text] = values
+        return values
+
+
 class DeclaredValues:
     """The statements, compiled once for a database."""
 
@@ -106,7 +135,7 @@ class DeclaredValues:
         prepare = database.prepare
         self._list = database.list_value
         self._jobs = Jobs(database)
-        self._known: Declarations | None = None
+        self._finder: _Finder | None = None
         self._wrote = False
         self._read = prepare(declared())
         self._insert = {level: prepare(database.insert(table).on_conflict_do_nothing()) for level, table in _tables()}
@@ -125,11 +154,11 @@ class DeclaredValues:
 
     def write(self, tx: Transaction, said: Iterable[tuple[int, Owners, DicomJson]]) -> None:
         """Write what instances say: tenant, rows and data set of each."""
-        known = self._known
-        if known is None:
-            known = self._known = read_declarations(tx.rows(self._read, {}))
+        finder = self._finder
+        if finder is None:
+            finder = self._finder = _Finder(read_declarations(tx.rows(self._read, {})))
         self._wrote = True
-        self.insert(tx, ((tenant, owners, found(dataset, known.rows)) for tenant, owners, dataset in said))
+        self.insert(tx, ((tenant, owners, finder.find(dataset)) for tenant, owners, dataset in said))
 
     def insert(self, tx: Transaction, said: Iterable[tuple[int, Owners, Iterable[Found]]]) -> None:
         """Write values that were found."""
@@ -144,9 +173,9 @@ class DeclaredValues:
     def expect(self, generation: int) -> None:
         """Called at the end of a transaction that wrote. Raises Conflicting when an attribute was declared since."""
         wrote, self._wrote = self._wrote, False
-        if self._known is None or self._known.generation == generation:
+        if self._finder is None or self._finder.generation == generation:
             return
-        self._known = None
+        self._finder = None
         if wrote:
             raise Conflicting("An attribute was declared in between")
 
@@ -173,7 +202,7 @@ class DeclaredValues:
         else:
             self._jobs.ask(tx, RECHECK, f"{level.value} {owner}")
 
-    def remove(self, tx: Transaction, level: Level, values: Iterable[Sequence[Any]]) -> None:
+    def remove(self, tx: Transaction, level: Level, values: Iterable[tuple[Any, ...]]) -> None:
         """Take values back."""
         tx.run_many(self._delete[level], [dict(zip(_COLUMNS, row, strict=True)) for row in sorted(values)])
 
