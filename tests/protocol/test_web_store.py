@@ -231,6 +231,45 @@ def test_limits_are_named(start_server: StartServer) -> None:
         assert not is_stored(client, ds)
 
 
+def wrong_meta(ds: pydicom.Dataset) -> bytes:
+    """A file whose meta group names another instance: stored with a warning."""
+    data, uid = write(ds), str(ds.SOPInstanceUID).encode()
+    return data.replace(uid, uid[:-1] + (b"1" if uid[-1:] != b"1" else b"2"), 1)
+
+
+def unsupported(ds: pydicom.Dataset) -> bytes:
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.3.4"
+    return write(ds)
+
+
+@pytest.mark.parametrize(
+    ("status", "parts", "path"),
+    [
+        (200, [write], "/studies"),
+        (200, [write, write], "/studies"),
+        (202, [wrong_meta], "/studies"),
+        (202, [write, unsupported], "/studies"),
+        (202, [write, lambda _: b"no DICOM"], "/studies"),
+        (409, [unsupported], "/studies"),
+        (409, [write], "/studies/1.2.3"),
+        (409, [unsupported, lambda _: b"no DICOM"], "/studies"),
+        (400, [], "/studies"),
+        (405, [write], "/instances"),
+    ],
+)
+def test_statuses_are_those_of_the_standard(
+    client: httpx.Client, status: int, parts: list[Callable[[pydicom.Dataset], bytes]], path: str
+) -> None:
+    """PS3.18 table 10.5.3-1, and 8.5 for the rest."""
+    response = stow(client, *(part(new_ct()) for part in parts), path=path)
+    assert response.status_code == status
+    if status in (200, 202, 409):
+        answer = response.json()
+        found = [len(answer.get(tag, {}).get("Value", [])) for tag in (REFERENCED, FAILED, OTHERS)]
+        assert sum(found) == len(parts)
+        assert (found[0] > 0) == (status != 409)
+
+
 def objects(server: Server) -> int:
     """Files in the object store."""
     return sum(1 for path in (server.folder / "data" / "objects").rglob("*") if path.is_file())
