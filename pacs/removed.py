@@ -1,4 +1,4 @@
-"""`pacs removed`: what was deleted or rejected, the way back, and the end of it."""
+"""`pacs removed list`, `show`, `restore`, `purge`: what was deleted or rejected, the way back, and the end of it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
