@@ -10,20 +10,27 @@ READY := $(VENV)/.ready
 PACKAGES := pacs dicomweb dimse reporting storage index config
 
 VIEWER := data/viewer/files.json
+PORTAL := pacs/portal/dist/index.html
+PORTAL_SOURCES := $(wildcard web/portal/src/* web/portal/*.json web/portal/*.ts web/portal/index.html)
 
 .PHONY: help run web test check bench docs tools clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(READY) ## Start the server with a demo study and say where to go
+run: $(READY) $(PORTAL) ## Start the server with a demo study and say where to go
 	@test -e $(VIEWER) || $(BIN)/pacs viewer install || echo "Starting without the viewer; \`make web\` tries again."
 	@$(BIN)/pacs serve --demo
 
-web: $(READY) ## Install the viewer
+web: $(READY) $(PORTAL) ## Build the pages and install the viewer
 	@$(BIN)/pacs viewer install
 
-test: $(READY) tools ## Run all tests (ARGS="-k dimse -x" narrows them)
+$(PORTAL): $(PORTAL_SOURCES)
+	@command -v npm >/dev/null || { echo "Node.js is missing: the pages are built with it (make tools)." >&2; exit 1; }
+	cd web/portal && npm ci --no-audit --no-fund --silent && npm run build --silent
+	@touch $@
+
+test: $(READY) tools $(PORTAL) ## Run all tests (ARGS="-k dimse -x" narrows them)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(READY) ## Lint, format, types, import contracts, generated documents

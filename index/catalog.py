@@ -291,6 +291,14 @@ class Catalog:
 
         self._database.transact(work)
 
+    def newest_change(self, scope: Scope) -> int:
+        """The number of the tenant's newest change, 0 before the first: one look at the end of an index."""
+        tenant = self._selection.tenant_id(scope.tenant)
+        if tenant is None:
+            return 0
+        ((number,),) = self._database.rows(self._prepared("newest change", statements.newest_change), {"tenant": tenant})
+        return number or 0
+
     def changes(self, scope: Scope, after: int, limit: int) -> list[Change]:
         """The changes behind number `after`, oldest first."""
         tenant = self._selection.tenant_id(scope.tenant)

@@ -133,6 +133,11 @@ def newest_disagreements() -> Any:
     return built.where(mine).order_by(disagreements.c.id.desc()).limit(bindparam("limit"))
 
 
+def newest_change() -> Any:
+    """The number of a tenant's newest change."""
+    return select(func.max(changes.c.number)).where(changes.c.tenant_id == bindparam("tenant"))
+
+
 def changes_after() -> Any:
     """One page of a tenant's change feed."""
     names = ("number", "action", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "version", "at_ms")

@@ -26,6 +26,7 @@ from pacs.bind import is_loopback
 from pacs.connection import HttpConnection
 from pacs.lifeline import Lifeline
 from pacs.portal import removed
+from pacs.portal.news import News
 from pacs.services import Services, build
 from pacs.viewer import pages as viewer
 from storage.archive import Archive
@@ -43,10 +44,10 @@ MOST_CONNECTIONS = 900
 """In each web process; below the usual limit of 1,024 open files. More are answered with 503."""
 
 
-def application(archive: Archive, settings: Settings) -> ASGIApp:
+def application(archive: Archive, settings: Settings, news: News) -> ASGIApp:
     """The whole ASGI application: the gate, and behind it everything else."""
     names = _host_names(settings) if is_loopback(settings.web.host) else None
-    return Gate(pages(archive, settings), identify=_identify(settings), host_names=names)
+    return Gate(pages(archive, settings, news), identify=_identify(settings), host_names=names)
 
 
 def _host_names(settings: Settings) -> list[str]:
@@ -55,11 +56,11 @@ def _host_names(settings: Settings) -> list[str]:
     return [settings.web.host, public] if public else [settings.web.host]
 
 
-def pages(archive: Archive, settings: Settings) -> Starlette:
+def pages(archive: Archive, settings: Settings, news: News) -> Starlette:
     """All routes. Never to be served without the gate."""
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
     start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
-    own = [Route("/healthz", _healthy), *start_page, *removed.routes(archive)]
+    own = [Route("/healthz", _healthy), *start_page, *news.routes(), *removed.routes(archive)]
     routing = [dicomweb, *own, *viewer.routes(settings)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
 
@@ -115,8 +116,9 @@ class _Server(uvicorn.Server):
 def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Lifeline) -> None:
     """Serve until told to stop."""
     services: Services = build(settings)
+    news = News(services.archive)
     config = uvicorn.Config(
-        application(services.archive, settings),
+        application(services.archive, settings, news),
         loop="uvloop",
         http=HttpConnection,
         ws="none",
@@ -133,7 +135,12 @@ def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Life
         timeout_graceful_shutdown=int(settings.web.shutdown_seconds),
     )
     server = _Server(config, lifeline)
-    lifeline.on_stop(server.stop, grace_seconds=settings.web.shutdown_seconds + 2)
+
+    def stop() -> None:
+        news.end()
+        server.stop()
+
+    lifeline.on_stop(stop, grace_seconds=settings.web.shutdown_seconds + 2)
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets=[sockets["web"]]))

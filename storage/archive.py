@@ -266,6 +266,11 @@ class Archive:
         self._log.removed(principal, entry.key.study_instance_uid, entry.instances, f"purge of {number} ordered")
         return entry
 
+    @permits(Permission.QUERY)
+    def newest_change(self, principal: Principal, /) -> int:
+        """The number of the newest change; another one than before means that something is new."""
+        return self._catalog.newest_change(principal.scope)
+
     @permits(Permission.ADMINISTER)
     def set_aside(self, principal: Principal, /, sop_instance_uid: str | None = None) -> Sequence[SetAside]:
         """The versions that are kept beside the current one, of one instance or of all, oldest first."""

@@ -35,8 +35,9 @@ def brightness(page: Page) -> float:
 
 
 def test_from_the_list_to_the_picture(site: Server, study: str, page: Page) -> None:
-    page.goto(f"{site.web_url}/#{study}")
-    page.get_by_role("link", name="Open in the viewer").click()
+    page.goto(site.web_url)
+    page.locator(f'tr[data-uid="{study}"]').click()
+    page.get_by_role("link", name="Open", exact=True).click()
     page.wait_for_url("**/viewer/viewer?StudyInstanceUIDs=*")
     page.locator(".cornerstone-canvas").first.wait_for(timeout=60_000)
     page.wait_for_function(

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from config.settings import Database, Log, Settings, Storage
 from pacs.auth.gate import PUBLIC_PATHS, Gate
+from pacs.portal.news import News
 from pacs.services import build
 from pacs.web import pages
 from tests.conftest import Server
@@ -36,7 +37,7 @@ def test_nothing_is_reached_without_a_principal(tmp_path: Path) -> None:
         log=Log(audit_file=str(tmp_path / "audit.jsonl")),
     )
     services = build(settings)
-    app = pages(services.archive, settings)
+    app = pages(services.archive, settings, News(services.archive))
     gate = Gate(app, identify=lambda _scope: None, host_names=None)
     found = set(walk(app.routes))
     assert len(found) > 40
@@ -72,7 +73,7 @@ def test_public_paths_tell_nothing(server: Server) -> None:
     ],
 )
 def test_foreign_host_names_are_turned_away(server: Server, host: str, status: int) -> None:
-    for path in ("/healthz", "/dicomweb/studies?limit=1", "/"):
+    for path in ("/healthz", "/dicomweb/studies?limit=1", "/server.json"):
         assert httpx.get(server.web_url + path, headers={"Host": host}).status_code == status
 
 
@@ -84,13 +85,20 @@ def test_other_sites_change_nothing(server: Server, site: str, refused: bool) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/portal.js", "/healthz", "/dicomweb/studies?limit=1", "/dicomweb/nothing", "/no"]
+    "path", ["/", "/icon.svg", "/healthz", "/dicomweb/studies?limit=1", "/dicomweb/nothing", "/no"]
 )
 def test_every_answer_carries_the_security_headers(server: Server, path: str) -> None:
     headers = httpx.get(server.web_url + path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
-    assert "default-src 'self'" in headers["content-security-policy"]
-    assert "unsafe-inline" not in headers["content-security-policy"]
     assert "server" not in headers
     assert "access-control-allow-origin" not in headers
+
+
+def test_pages_load_nothing_from_elsewhere(server: Server) -> None:
+    policy = dict(
+        item.strip().partition(" ")[::2]
+        for item in httpx.get(f"{server.web_url}/icon.svg").headers["content-security-policy"].split(";")
+    )
+    assert policy["default-src"] == "'self'" and policy["object-src"] == policy["base-uri"] == "'none'"
+    assert "script-src" not in policy and "unsafe-eval" not in str(policy)

@@ -1,0 +1,92 @@
+// The selected study: who, what, its series with pictures, and what can be done with it.
+
+import { Anchor, Button, Group, Image, ScrollArea, SimpleGrid, Skeleton, Stack, Text, Title, UnstyledButton } from "@mantine/core";
+import { IconDownload, IconEye, IconTags } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { type Study, seriesOf, thumbnail, viewer, zip } from "./archive";
+import { age, type DataSet, day, name, plural, sex, text, timeOfDay } from "./dicom";
+import { TagBrowser } from "./TagBrowser";
+
+interface Props {
+  study: Study;
+  hasViewer: boolean;
+}
+
+function Series({ study, ds, onTags }: { study: string; ds: DataSet; onTags: (series: string) => void }) {
+  const uid = text(ds, "0020000E");
+  const count = Number(text(ds, "00201209"));
+  const part = text(ds, "00180015").toLowerCase();
+  return (
+    <UnstyledButton className="series" onClick={() => onTags(uid)} title="Show the attributes of an instance">
+      <Image src={thumbnail(study, uid)} alt="" fit="contain" className="picture" loading="lazy" />
+      <Text size="sm" fw={600} lineClamp={2}>
+        {text(ds, "0008103E") || `Series ${text(ds, "00200011")}`}
+      </Text>
+      <Text size="xs" c="dimmed">
+        {[text(ds, "00080060"), part, plural(count, "image")].filter(Boolean).join(" · ")}
+      </Text>
+    </UnstyledButton>
+  );
+}
+
+export function StudyDetails({ study, hasViewer }: Props) {
+  const [tags, setTags] = useState<string | null>(null);
+  const series = useQuery({ queryKey: ["series", study.uid], queryFn: ({ signal }) => seriesOf(study.uid, signal) });
+  const { ds, uid } = study;
+  const born = text(ds, "00100030");
+  const when = text(ds, "00080020");
+  const who = [text(ds, "00100020"), born && `born ${day(born)}`, sex(text(ds, "00100040")), age(born, when)];
+  return (
+    <Stack component="section" className="details" gap="sm" aria-label="Selected study">
+      <div>
+        <Title order={2} size="h4">
+          {name(ds, "00100010") || "No name"}
+        </Title>
+        <Text size="sm" c="dimmed">
+          {who.filter(Boolean).join(" · ")}
+        </Text>
+      </div>
+      <div>
+        <Text size="sm" fw={600}>
+          {text(ds, "00081030") || "No description"}
+        </Text>
+        <Text size="sm" c="dimmed">
+          {[`${day(when)} ${timeOfDay(text(ds, "00080030"))}`.trim(), text(ds, "00080050") && `accession ${text(ds, "00080050")}`]
+            .filter(Boolean)
+            .join(" · ")}
+        </Text>
+      </div>
+      <Group gap="xs">
+        <Button component="a" href={viewer([uid])} disabled={!hasViewer} leftSection={<IconEye size={18} />}>
+          Open
+        </Button>
+        <Button component="a" href={zip(uid)} download={`${text(ds, "00100020") || "study"}.zip`} variant="default" leftSection={<IconDownload size={18} />}>
+          Download
+        </Button>
+        <Button variant="default" leftSection={<IconTags size={18} />} disabled={!series.data?.length} onClick={() => setTags(text(series.data?.[0] ?? {}, "0020000E"))}>
+          Attributes
+        </Button>
+      </Group>
+      {!hasViewer && (
+        <Text size="xs" c="dimmed">
+          The viewer is not installed: <code>make web</code> installs it.
+        </Text>
+      )}
+      <ScrollArea className="grow" type="auto">
+        {series.isError && <Text c="red.4">{series.error.message}</Text>}
+        <SimpleGrid cols={2} spacing="xs">
+          {series.isPending && [1, 2, 3, 4].map((key) => <Skeleton key={key} height={170} />)}
+          {series.data?.map((one) => (
+            <Series key={text(one, "0020000E")} study={uid} ds={one} onTags={setTags} />
+          ))}
+        </SimpleGrid>
+      </ScrollArea>
+      <Anchor size="xs" c="dimmed" href={`/dicomweb/studies/${uid}/metadata`} target="_blank" className="uid">
+        {uid}
+      </Anchor>
+      {tags && <TagBrowser study={uid} series={tags} onClose={() => setTags(null)} />}
+    </Stack>
+  );
+}
