@@ -15,7 +15,9 @@ from index.records import Region, RenderOptions
 
 _LARGEST_VIEWPORT: Final = 4096
 """A picture is not blown up beyond this many pixels a side."""
-_LARGEST_AREA_SIDE: Final = 16384
+_LARGEST_SIDE: Final = 65536
+_MOST_PIXELS: Final = 4096 * 4096
+"""More than these, and more than four times those of the image, is no picture of it."""
 _TURNS: Final = {
     90: Image.Transpose.ROTATE_270,
     180: Image.Transpose.ROTATE_180,
@@ -44,7 +46,8 @@ class View:
 
     def __post_init__(self) -> None:
         width, height = self.area[2] - self.area[0], self.area[3] - self.area[1]
-        if not (0 < width <= _LARGEST_AREA_SIDE * 4 and 0 < height <= _LARGEST_AREA_SIDE * 4):
+        near = all(abs(edge) <= _LARGEST_SIDE for edge in self.area)
+        if not (near and 0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
             raise CannotUnderstand("The displayed area of the presentation state is impossible")
 
     @property
@@ -77,12 +80,13 @@ class Placement:
         else:
             self.size = fit((right - left, bottom - top), options.viewport)
         self.flips = (options.region.mirrored, options.region.upside_down) if options.region else (False, False)
-        if self.size[0] * self.size[1] > _LARGEST_AREA_SIDE * _LARGEST_AREA_SIDE:
-            raise InvalidQuery("The picture would be too large: give a viewport")
 
     def draw(self, image: Image.Image) -> Image.Image:
         """The picture of an image."""
         view = self.view
+        room = max(_MOST_PIXELS, 4 * image.width * image.height)
+        if (view.area[2] - view.area[0]) * (view.area[3] - view.area[1]) > room or self.size[0] * self.size[1] > room:
+            raise CannotUnderstand("The presentation state asks for a picture far larger than the image")
         if view.area != (0, 0, *image.size):
             image = image.crop(view.area)
         if view.rotation:

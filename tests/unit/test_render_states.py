@@ -140,8 +140,12 @@ def test_an_area_may_exceed_the_image() -> None:
     expected = np.zeros((16, 26), "u1")
     expected[2:14, 4:24] = ds.pixel_array
     assert np.array_equal(found, expected)
+    for far in (area(-(2**30), 1, 2**30, 5), area(-30000, -30000, 30000, 30000)):
+        with pytest.raises(CannotUnderstand):
+            seen(ds, DisplayedAreaSelectionSequence=far)
+    blown_up = area(1, 1, 2000, 2000, PresentationSizeMode="MAGNIFY", PresentationPixelMagnificationRatio=100.0)
     with pytest.raises(CannotUnderstand):
-        seen(ds, DisplayedAreaSelectionSequence=area(-(2**30), 1, 2**30, 5))
+        seen(ds, DisplayedAreaSelectionSequence=blown_up)
 
 
 def test_magnified_and_oblong_pixels() -> None:

@@ -4,13 +4,21 @@ import asyncio
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_numbers
-from dicomweb.rendering import parse_quality, parse_viewport, parse_window
+from dicomweb.rendering import (
+    PARAMETERS,
+    parse_quality,
+    parse_viewport,
+    parse_window,
+    render_options,
+    warnings_of,
+)
 from dicomweb.threads import Threads
+from index.records import Region
 
 
 @given(st.lists(st.integers(1, 10**8), min_size=1))
@@ -30,6 +38,33 @@ def test_picture_options() -> None:
     assert parse_window("-0.5,1e2,Linear-Exact") == (-0.5, 100, "LINEAR_EXACT")
     assert parse_window("1,0.5,sigmoid") == (1, 0.5, "SIGMOID")
     assert parse_quality("100") == 100
+
+
+def test_regions_of_a_viewport() -> None:
+    assert parse_viewport("8,9,1,2,3,4") == ((8, 9), Region(1, 2, 3, 4))
+    assert parse_viewport("8,9,,,-3,") == ((8, 9), Region(0, 0, 3, None, mirrored=True))
+    assert parse_viewport("8,9,0.5,,,-4") == ((8, 9), Region(0.5, 0, None, 4, upside_down=True))
+
+
+texts = st.text(alphabet="0123456789.,-+eE naifptcz_", max_size=24) | st.text(max_size=8)
+
+
+@given(st.dictionaries(st.sampled_from(PARAMETERS), texts), st.booleans())
+@settings(deadline=None)
+def test_whatever_is_asked_for_is_an_option_or_refused(parameters: dict[str, str], thumbnail: bool) -> None:
+    try:
+        options = render_options(parameters, "image/png", thumbnail=thumbnail)
+        warnings_of(parameters)
+    except BadRequest:
+        return
+    width, height = options.viewport or (1, 1)
+    assert 1 <= width <= 16384 and 1 <= height <= 16384 and 1 <= options.quality <= 100
+
+
+def test_annotations_that_are_unknown_are_named_and_harmless() -> None:
+    assert warnings_of({"annotation": "patient,technique"}) == ()
+    ((name, value),) = warnings_of({"annotation": 'mood",x\r\nSet-Cookie: a=b,patient'})
+    assert name == b"warning" and b"mood" in value and b"\r" not in value and value.count(b'"') == 2
 
 
 def test_threads_return_raise_and_survive() -> None:
