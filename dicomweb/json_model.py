@@ -14,7 +14,10 @@ from index.errors import CannotUnderstand, TooLarge
 from storage.dictionary import UNKNOWN, public_vr
 
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_VR: Final = re.compile(r"[A-Z]{2}")
+_VRS: Final = frozenset(
+    "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
+"""PS3.5 table 6.2-1. How long an element's header is depends on its VR, so none is taken on trust."""
 _CONTENTS: Final = ("Value", "InlineBinary", "BulkDataURI")
 _FIRST_TAG: Final = "00040000"
 """Command and meta groups are not part of a data set."""
@@ -70,7 +73,7 @@ def _element(element: Any, tag: str, levels: int, path: str) -> Json:
         raise CannotUnderstand(f"{path} is no element of the DICOM JSON model", attributes=(path,))
     vr = element.get("vr") or (public_vr(int(tag, 16)) or UNKNOWN)[:2]
     contents = [name for name in _CONTENTS if element.get(name) not in (None, "", [])]
-    if not isinstance(vr, str) or not _VR.fullmatch(vr) or len(contents) > 1:
+    if not isinstance(vr, str) or vr not in _VRS or len(contents) > 1:
         raise CannotUnderstand(f"{path} has no valid VR, or more than one kind of value", attributes=(path,))
     if not contents:
         return {"vr": vr}

@@ -222,6 +222,12 @@ def test_meta_group_and_group_lengths_are_left_out() -> None:
     assert found == {"0008002A": {"vr": "DT"}}
 
 
+def test_a_vr_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(CannotUnderstand) as refusal:
+        json_model.checked({"00080008": {"vr": "ZZ"}}, LIMITS)
+    assert refusal.value.attributes == ("00080008",)
+
+
 def test_a_spool_is_the_same_in_memory_and_on_disk(tmp_path: Path) -> None:
     data = sample("ct_head_phantom_54/I100.dcm").read_bytes() * 4
     for threshold in (1, 1 << 30):
