@@ -55,33 +55,34 @@ class Attribute:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The matching kinds it has, as PS3.4 C.2.2.2 calls them; without any it is returned alone."""
-        more = ("Multiple Value Matching",) if self.multiple else ()
-        return tuple(kind for kind in KINDS[self.matching] if kind not in self._lacks()) + more
-
-    def _lacks(self) -> tuple[str, ...]:
-        """Kinds that others of its matching have: a UID is matched whole, and a date alone is no moment."""
-        if self.vr == "UI":
-            return ("Wild Card Matching",)
-        return ("Combined Datetime Matching",) if self.keyword == "PatientBirthDate" else ()
+        known = KINDS[Matching.UID] if self.vr == "UI" else KINDS[self.matching]
+        more = [_MULTIPLE] if self.multiple else []
+        more += [_COMBINED] if self.keyword in _MOMENTS else []
+        return (*known, *more) if self.searchable else ()
 
 
 _VRS_OF_MANY = frozenset(("AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"))
 
+_MULTIPLE = "Multiple Value Matching"
+_COMBINED = "Combined Datetime Matching"
+_MOMENTS = frozenset(
+    f"{what}{part}" for what in ("Study", "Series", "PerformedProcedureStepStart") for part in ("Date", "Time")
+)
 _COMMON = ("Single Value Matching", "Universal Matching", "Empty Value Matching")
 KINDS: Mapping[Matching, tuple[str, ...]] = MappingProxyType(
     {
         Matching.UID: ("Single Value Matching", "List of UID Matching", "Universal Matching"),
         Matching.TEXT: (*_COMMON, "Wild Card Matching"),
         Matching.NAME: (*_COMMON, "Wild Card Matching", "Fuzzy Semantic Matching"),
-        Matching.DATE: (*_COMMON, "Range Matching", "Combined Datetime Matching"),
-        Matching.TIME: (*_COMMON, "Range Matching", "Combined Datetime Matching"),
+        Matching.DATE: (*_COMMON, "Range Matching"),
+        Matching.TIME: (*_COMMON, "Range Matching"),
         Matching.INTEGER: _COMMON,
         Matching.LIST: (*_COMMON, "Wild Card Matching"),
         Matching.NONE: (),
     }
 )
-"""Matching kinds of PS3.4 C.2.2.2 by the way an attribute is indexed. Those of sequences are declared
-(`index.declared`)."""
+"""Matching kinds of PS3.4 C.2.2.2 by the way an attribute is indexed. Sequences are matched by the attributes inside
+them that are declared searchable (`index.declared`)."""
 
 
 def snake_case(keyword: str) -> str:

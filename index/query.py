@@ -184,6 +184,9 @@ def parse_value(row: Attribute, text: str, rules: Rules = LITERAL) -> Filter | N
     if rules.empty_values and value == EMPTY_VALUE:
         return Empty(row.keyword)
     if row.matching is Matching.NAME:
+        if not value.strip("^= "):
+            # Delimiters alone are an empty name; to match every name instead would widen the query.
+            raise InvalidQuery(f"{row.keyword}: the value holds no name")
         return PersonName(row.keyword, value)
     if row.matching in (Matching.DATE, Matching.TIME):
         return _parse_moment(row, value)

@@ -11,10 +11,9 @@ import httpx
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pynetdicom import AE
-from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
+from pynetdicom.presentation import build_context
 
-from tests.associations import PATIENT_FIND, STUDY_FIND, dcmtk, keys
+from tests.associations import PATIENT_FIND, STUDY_FIND, dcmtk, keys, scu
 from tests.conftest import Server, start
 from tests.protocol.web import stow, write
 from tests.servers import postgresql_url
@@ -195,20 +194,9 @@ def cfind(
     served: Served, identifier: Dataset, flags: bytes = b"", model: str = STUDY_FIND
 ) -> tuple[list[Dataset], list[int]]:
     """The answers of a C-FIND with this extended negotiation, and the statuses."""
-    ae = AE("TESTSCU")
-    ae.add_requested_context(model)
-    item = SOPClassExtendedNegotiation()
-    item.sop_class_uid, item.service_class_application_information = model, flags
-    association = ae.associate(
-        "127.0.0.1", served.server.dimse_port, ae_title=served.server.ae_title, ext_neg=[item] if flags else None
-    )
-    assert association.is_established
-    if flags:
-        assert association.acceptor.sop_class_extended == {model: flags}
-    try:
+    extended = {model: flags} if flags else {}
+    with scu(served.server, [build_context(model)], extended=extended) as association:
         responses = list(association.send_c_find(identifier, model))
-    finally:
-        association.release()
     return [one for _, one in responses if one is not None], [status.Status for status, _ in responses]
 
 

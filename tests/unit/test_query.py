@@ -1,6 +1,7 @@
 """The parser of matching text, and the normalised forms that columns and questions must share."""
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from index.attributes import ATTRIBUTES, BY_KEYWORD, snake_case
 from index.errors import InvalidQuery
 from index.matching import date_text, fold, fold_group, glob, like, name_column, name_patterns, sort_key, time_bounds
-from index.query import AnyOf, Exact, PersonName, Range, Wildcard, parse_filter
+from index.moments import clock_in_utc, offset_minutes, shifted
+from index.query import LITERAL, AllOf, AnyOf, Empty, Exact, PersonName, Range, Rules, Wildcard, parse_filter
+from index.sounds import sound
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,8 @@ def test_matching_text_becomes_a_filter(keyword: str, text: str, expected: objec
         ("ModalitiesInStudy", "CT,M*"),
         ("StudyInstanceUID", ","),
         ("PatientID", "a\0b"),
+        ("PatientName", "^^^^"),
+        ("PatientName", "="),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(keyword: str, text: str) -> None:
@@ -104,10 +109,112 @@ def test_folding_twice_changes_nothing_and_never_makes_a_delimiter(text: str) ->
         ("Ångström", "angstrom"),
         ("ＡＢＣ", "abc"),
         ("ﾀﾛｳ", "タロウ"),
+        ("ヤマダ", "やまだ"),
+        ("ΔΙΟΝΥΣΊΟΥΣ", "διονυσιους"),
+        ("Иван", "ИВАН"),
+        ("מֹשֶׁה", "משה"),
+        ("שָׁלוֹם", "שלומ"),
+        ("مُحَمَّد", "محمد"),
+        ("أحمد", "احمد"),
+        ("فاطمة", "فاطمه"),
+        ("علی", "علي"),
+        ("محـمد", "محمد"),
+        ("Işıl", "ISIL"),
+        ("Đặng", "dang"),
+        ("می\u200cخواهم", "میخواهم"),
     ],
 )
 def test_names_that_are_the_same_to_people(one: str, other: str) -> None:
     assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("ก่อน", "กอน"), ("김", "킴"), ("ぱん", "ばん"), ("王", "玉"), ("نور", "نار")]
+)
+def test_names_that_are_not_the_same(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "meyer maier mayr meier",
+        "schmidt schmitt shmit",
+        "stephen steven stefan",
+        "swain swayne",
+        "mohammed muhamad mohamed",
+        "christian kristian",
+        "philipp filip",
+        "catherine katharina",
+        "jusuf yusuf youssef",
+        "jackson jaxon jakson",
+    ],
+)
+def test_words_that_sound_alike(words: str) -> None:
+    assert len({sound(word) for word in words.split()} - {""}) == 1
+
+
+@pytest.mark.parametrize("words", ["smith jones", "miller mueller-x", "anna hanna", "peter dieter karl"])
+def test_words_that_do_not(words: str) -> None:
+    keys = [sound(word) for word in words.split()]
+    assert len(set(keys)) > 1
+
+
+@given(st.text())
+def test_only_latin_words_have_a_sound_and_it_is_short(word: str) -> None:
+    key = sound(word)
+    assert not key or (re.fullmatch("[a-z]{2,}", word) and re.fullmatch("[a-z]{2,}", key) and len(key) <= len(word) * 2)
+
+
+MULTIPLE, QUOTED = Rules(multiple_values=True), Rules(empty_values=True)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "text", "rules", "expected"),
+    [
+        ("PatientName", '""', QUOTED, Empty("PatientName")),
+        ("PatientName", '""', LITERAL, PersonName("PatientName", '""')),
+        ("StudyDate", ' "" ', QUOTED, Empty("StudyDate")),
+        ("SeriesNumber", '""', QUOTED, Empty("SeriesNumber")),
+        ("ModalitiesInStudy", "CT\\PT", MULTIPLE, AllOf("ModalitiesInStudy", ("CT", "PT"))),
+        ("ModalitiesInStudy", "CT,PT", LITERAL, AnyOf("ModalitiesInStudy", ("CT", "PT"))),
+        ("StudyInstanceUID", "1.2\\1.3", MULTIPLE, AnyOf("StudyInstanceUID", ("1.2", "1.3"))),
+        ("PatientID", "1\\2", MULTIPLE, AnyOf("PatientID", ("1", "2"))),
+    ],
+)
+def test_rules_that_were_agreed_on(keyword: str, text: str, rules: Rules, expected: object) -> None:
+    assert parse_filter(keyword, text, rules) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("+0000", 0), ("-0330", -210), ("+1400", 840), ("-1200", -720), ("+1401", None), ("-1201", None), ("0100", None)],
+)
+def test_offsets(text: str, minutes: int | None) -> None:
+    assert offset_minutes(text) == minutes
+
+
+@given(st.datetimes(datetime(1900, 1, 2), datetime(2100, 1, 1)), st.integers(-720, 840))
+def test_moments_of_other_clocks(at: datetime, minutes: int) -> None:
+    shown = f"{at:%Y%m%d%H%M%S.%f}"
+    there = at + timedelta(minutes=minutes)
+    assert shifted(shown, minutes) == f"{there:%Y%m%d%H%M%S.%f}"
+    assert clock_in_utc(shown[8:], -minutes) == f"{there:%H%M%S.%f}"
+
+
+def test_the_calendar_has_ends_and_minutes_can_have_a_second_more() -> None:
+    assert shifted("00010101000000.000000", -1) == "00010101000000.000000"
+    assert shifted("99991231235959.999999", 1) == "99991231235959.999999"
+    assert shifted("20161231235960.500000", 60) == "20170101010000.500000"
+
+
+def test_every_attribute_says_how_it_is_matched() -> None:
+    for row in ATTRIBUTES:
+        assert bool(row.kinds) == row.searchable
+    assert "Multiple Value Matching" in BY_KEYWORD["ModalitiesInStudy"].kinds
+    assert "Wild Card Matching" not in BY_KEYWORD["SOPClassesInStudy"].kinds
+    assert "Combined Datetime Matching" in BY_KEYWORD["StudyTime"].kinds
+    assert "Combined Datetime Matching" not in BY_KEYWORD["PatientBirthDate"].kinds
 
 
 def test_kana_voicing_is_another_sound() -> None:
