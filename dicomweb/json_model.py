@@ -12,12 +12,11 @@ import orjson
 from config.settings import Limits
 from index.errors import CannotUnderstand, TooLarge
 from storage.dictionary import UNKNOWN, public_vr
+from storage.values import BINARY, LITTLE_ENDIAN
 
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_VRS: Final = frozenset(
-    "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
-)
-"""PS3.5 table 6.2-1. How long an element's header is depends on its VR, so none is taken on trust."""
+_VRS: Final = frozenset({*LITTLE_ENDIAN, *BINARY, "SQ"})
+"""How long an element's header is depends on its VR, so none is taken on trust."""
 _CONTENTS: Final = ("Value", "InlineBinary", "BulkDataURI")
 _FIRST_TAG: Final = "00040000"
 """Command and meta groups are not part of a data set."""
