@@ -6,6 +6,7 @@ is kept in `ignored`, and a field that answers of this level never have in `unre
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,6 +26,7 @@ _SEARCHABLE: Final = [row.keyword for row in BY_KEYWORD.values() if row.searchab
 _TIMEZONE: Final = BY_KEYWORD["TimezoneOffsetFromUTC"]
 _BOOLEANS: Final = {"true": True, "false": False}
 _MOST_ROWS: Final = 2**31 - 1
+_CREATOR: Final = re.compile(r"[0-9A-Fa-f]{3}[13579BDFbdf]00[1-9A-Fa-f][0-9A-Fa-f]")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 _ODD: Final = "13579BDFbdf"
 
@@ -209,11 +211,25 @@ def parse(level: Level, parameters: Sequence[tuple[str, str]], fixed: Sequence[t
             raise BadRequest(f"{name} is given twice")
         given.add(name)
         parameter.take(request, name, text)
-    for name, text in attributes:
+    for name, text in _with_creators(attributes):
         attribute = _attribute(name)
         if not (attribute and (attribute.keyword, text) in fixed):
             _take_attribute(request, name, text)
     return request
+
+
+def _with_creators(attributes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Private attributes with their creator, where another parameter tells it: `00190010=ACME` and `0019100A=x`."""
+    creators = {name.upper(): text.strip() for name, text in attributes if _CREATOR.fullmatch(name)}
+    made, used = [], set()
+    for name, text in attributes:
+        creator = f"{name[:4]}00{name[4:6]}".upper()
+        if len(name) == 8 and set(name) <= _HEX and creators.get(creator):
+            used.add(creator)
+            made.append((f"{name}[{creators[creator]}]", text))
+        else:
+            made.append((name, text))
+    return [(name, text) for name, text in made if name.upper() not in used]
 
 
 def _attribute(name: str) -> Attribute | None:
@@ -241,7 +257,11 @@ def _take_attribute(request: SearchRequest, name: str, text: str) -> None:
     if any(path == other for other, _ in request.declared):
         raise InvalidQuery(f"{name[:64]} is given twice")
     request.declared.append((path, text))
-    if returnable(request.level, path[0].tag):
+    if not returnable(request.level, path[0].tag):
+        return
+    if path[0].creator:
+        request.private.add((path[0].tag, path[0].creator))
+    else:
         request.returned.add(path[0].tag)
 
 

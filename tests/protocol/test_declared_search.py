@@ -9,16 +9,17 @@ from urllib.parse import quote
 import httpx
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom.presentation import build_context
 
 from config import settings
 from config.settings import Settings
-from pacs.attributes import add, list_all
+from pacs.attributes import add, list_all, remove
 from tests import declared
-from tests.associations import find
+from tests.associations import STUDY_FIND, find, scu
 from tests.command import run, wait_until
 from tests.conftest import Server, start
 from tests.declared import CREATOR, items, marks, owners, values
-from tests.protocol.web import stow, write
+from tests.protocol.web import path_of, stow, write
 from tests.servers import postgresql_url
 
 RESOURCES = {"STUDY": "/studies", "SERIES": "/series", "IMAGE": "/instances"}
@@ -111,6 +112,7 @@ def test_nested_private_and_public_attributes_match_as_brute_force_does(house: H
         # Which block the creator has says nothing, and it may be left out while nobody else's attribute is declared.
         for name in (f"0019100A[{CREATOR}]", f"0019420A[{CREATOR}]", "0019100A"):
             assert house.search("SERIES", **{name: mark}) == wanted
+        assert house.search("SERIES", **{"00190042": CREATOR, "0019420A": mark}) == wanted
     for part in ("HEAD", "KNEE"):
         assert house.search("STUDY", BodyPartExamined=part) == house.expected(
             "STUDY", lambda ds, p=part: ds.BodyPartExamined == p
@@ -243,3 +245,93 @@ def test_c_find_matches_sequences_and_private_attributes(house: House) -> None:
         )
         assert statuses == [0xFF00] * len(wanted) + [0]
         assert {answer.SeriesInstanceUID for answer in answers} == wanted
+
+
+def test_c_find_asks_for_a_private_attribute_by_its_creator(house: House) -> None:
+    asked = Dataset()
+    asked.QueryRetrieveLevel, asked.SeriesInstanceUID = "SERIES", ""
+    asked.private_block(0x0019, CREATOR, create=True).add_new(0x0A, "LO", "red")
+    for study in sorted({ds.StudyInstanceUID for ds in house.objects}):
+        asked.StudyInstanceUID = study
+        with scu(house.server, [build_context(STUDY_FIND)]) as association:
+            responses = list(association.send_c_find(asked, STUDY_FIND))
+        wanted = house.expected("SERIES", lambda ds, study=study: ds.StudyInstanceUID == study and "red" in marks(ds))
+        assert [status.Status for status, _ in responses] == [0xFF00] * len(wanted) + [0]
+        assert {answer.SeriesInstanceUID for _, answer in responses if answer} == wanted
+
+
+@pytest.mark.parametrize(
+    ("level", "key", "message"),
+    [
+        ("STUDY", "PerformedProtocolCodeSequence.CodeValue=1", "not declared searchable"),
+        ("STUDY", "PerformedProtocolCodeSequence.CodeValue=1", "pacs attributes add"),
+        ("SERIES", "0029100A=1", "not declared searchable"),
+        ("SERIES", "0019100B[ACME 1.0]=1", "not declared searchable"),
+        ("SERIES", "0019100A[OTHER]=red", "not declared searchable"),
+        ("SERIES", "00190010=OTHER&0019100A=red", "not declared searchable"),
+        ("SERIES", "RequestAttributesSequence=1", "not declared searchable"),
+        ("STUDY", "RequestAttributesSequence.RequestedProcedureID=RP1", "at level SERIES and cannot be matched"),
+        ("SERIES", "AcquisitionDateTime=2024", "at level IMAGE"),
+        ("IMAGE", "AcquisitionDateTime=yesterday", "no moment or range"),
+        ("IMAGE", "AcquisitionDateTime=-", "no moment or range"),
+        ("IMAGE", "DistanceSourceToDetector=far", "is no DS"),
+        ("IMAGE", "DistanceSourceToDetector=1*", "cannot be matched by wild cards"),
+        ("STUDY", "ContentDate=20240230", "no date or range"),
+        ("IMAGE", "FrameOfReferenceUID=1.2*", "cannot be matched by wild cards"),
+        ("SERIES", "OperatorsName=a&OperatorsName=b", "given twice"),
+        ("SERIES", "RequestAttributesSequence.Nonsense=1", "no attribute Nonsense"),
+        ("SERIES", "RequestAttributesSequence.=1", "names no attribute"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(house: House, level: str, key: str, message: str) -> None:
+    response = house.client.get(f"{RESOURCES[level]}?{key}")
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
+
+
+def test_c_find_does_not_drop_what_is_not_declared(house: House) -> None:
+    item = Dataset()
+    item.CodeValue = "1"
+    _, statuses = find(house.server, "STUDY", StudyInstanceUID="", PerformedProtocolCodeSequence=[item])
+    assert set(statuses) == {0xFF01, 0}
+    # Declared, but below the level of the query.
+    item = Dataset()
+    item.RequestedProcedureID = "RP1"
+    _, statuses = find(house.server, "STUDY", StudyInstanceUID="", RequestAttributesSequence=[item])
+    assert set(statuses) == {0xFF01, 0}
+
+
+def test_the_command_lists_refuses_and_removes(house: House) -> None:
+    listed = house.attributes("list")
+    assert f"SERIES  LO  ready           0019100A[{CREATOR}]\n" in listed
+    assert "STUDY   SH  ready           RequestAttributesSequence.ScheduledProcedureStepID\n" in listed
+    assert "at level SERIES already" in house.attributes("add", "OperatorsName", "--level", "SERIES", ok=False)
+    assert list(add(house.settings, ["PatientComments"], "PATIENT", "", ""))
+    assert house.client.get("/studies?PatientComments=x").status_code == 200
+    assert list(remove(house.settings, ["PatientComments"], "PATIENT", ""))
+    assert house.client.get("/studies?PatientComments=x").status_code == 400
+
+
+def test_declared_attributes_narrow_other_keys(house: House) -> None:
+    patient = house.objects[0].PatientID
+    found = house.search("SERIES", PatientID=patient, **{"RequestAttributesSequence.RequestedProcedureID": "RP1"})
+    assert found == house.expected(
+        "SERIES",
+        lambda ds: ds.PatientID == patient and any(item.RequestedProcedureID == "RP1" for item in items(ds)),
+    )
+    of_all = house.search("SERIES", **{"RequestAttributesSequence.RequestedProcedureID": "RP1"})
+    for level, keys in (("SERIES", "limit=3"), ("SERIES", "limit=3&offset=2")):
+        answers = house.client.get(
+            f"{RESOURCES[level]}?RequestAttributesSequence.RequestedProcedureID=RP1&{keys}"
+        ).json()
+        assert len(answers) == 3 and {one[TAGS[level]]["Value"][0] for one in answers} <= of_all
+
+
+def test_deleted_instances_are_not_found_by_what_they_said(house: House) -> None:
+    gone = next(ds for ds in house.objects if any(item.ScheduledProcedureStepID == "SPS2" for item in items(ds)))
+    assert house.client.delete(path_of(gone)).is_success
+    house.objects.remove(gone)
+    key = "RequestAttributesSequence.ScheduledProcedureStepID"
+    for level in ("STUDY", "SERIES"):
+        wanted = house.expected(level, lambda ds: any(item.ScheduledProcedureStepID == "SPS2" for item in items(ds)))
+        assert house.search(level, **{key: "SPS2"}) == wanted
