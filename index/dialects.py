@@ -20,7 +20,7 @@ from sqlalchemy.schema import Table
 
 from config import settings
 from index.errors import InvalidQuery, OutOfResources, PacsError, TooLong, Unreachable
-from index.matching import glob, like
+from index.matching import glob, group_matches, like
 from index.substrings import Texts, full_text_query
 
 Connection = Any
@@ -105,6 +105,7 @@ class Sqlite:
             f"journal_size_limit={64 * 2**20}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("regexp", 2, group_matches, deterministic=True)
         return connection
 
     def open_writer(self) -> sqlite3.Connection:

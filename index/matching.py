@@ -8,6 +8,7 @@ group is x".
 import re
 import unicodedata
 from datetime import date
+from functools import lru_cache
 
 MAXIMUM_CHARACTERS = 200
 """Search columns are cut here, and so are the values asked for: index entries of PostgreSQL hold 2,700 bytes."""
@@ -16,6 +17,7 @@ HIGHEST = "\U0010ffff"
 """Sorts behind every character: the upper bound of a prefix."""
 
 _WILD = re.compile(r"([*?])")
+_ANYTHING = "[^=]*"
 _LETTERS = {
     **str.maketrans("øłđðı=", "olddi "),
     **str.maketrans({"æ": "ae", "œ": "oe", "þ": "th"}),
@@ -149,6 +151,27 @@ def fold_pattern(pattern: str) -> str:
     folded = [piece if piece in ("*", "?") else _WILD.sub(" ", fold(piece)) for piece in pieces]
     components = "".join(folded).split("^")
     return "^".join(" ".join(part.split()) for part in components).rstrip("^ ")[:MAXIMUM_CHARACTERS]
+
+
+def group_expression(pattern: str) -> str:
+    """A regular expression for a names column: one group is the pattern. Understood by Python and PostgreSQL."""
+    pieces = (
+        _ANYTHING if piece == "*" else "[^=]" if piece == "?" else re.escape(piece) for piece in _WILD.split(pattern)
+    )
+    return f"={''.join(pieces)}="
+
+
+def group_matches(expression: str, column: str) -> bool:
+    """The same decided in Python, for SQLite, which has no regular expressions of its own."""
+    return _bounded_expression(expression).search(column) is not None
+
+
+@lru_cache(maxsize=256)
+def _bounded_expression(expression: str) -> re.Pattern[str]:
+    """Each literal is taken where it comes first and never looked for again: else many `*` could take years."""
+    first, *rest = expression.split(_ANYTHING)
+    middle = "".join(f"(?>[^=]*?{piece})" for piece in rest[:-1])
+    return re.compile(first + middle + (_ANYTHING + rest[-1] if rest else ""))
 
 
 def name_patterns(pattern: str) -> list[list[str]]:

@@ -12,7 +12,7 @@ from index.attributes import Attribute, Matching
 from index.criterion import Clause, Criterion, Place
 from index.entries import SOUND_KINDS, TERM_KINDS, WORD_KINDS
 from index.errors import InvalidQuery
-from index.matching import HIGHEST, has_wildcard, like, name_patterns, name_words, prefix_of
+from index.matching import HIGHEST, group_expression, has_wildcard, like, name_patterns, name_words, prefix_of
 from index.records import Level
 from index.sounds import sound
 from index.substrings import name_pieces, texts_in
@@ -23,8 +23,12 @@ _BEFORE_WORDS = ("=", "^", " ", "-", ",")
 
 
 def has_term(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The study has a term; with the sort key the index leads from the term straight to the study."""
     return exists().where(
-        study_terms.c.tenant_id == studies.c.tenant_id, study_terms.c.study_fk == studies.c.id, condition
+        study_terms.c.tenant_id == studies.c.tenant_id,
+        study_terms.c.sort_key == studies.c.sort_key,
+        study_terms.c.study_fk == studies.c.id,
+        condition,
     )
 
 
@@ -51,7 +55,7 @@ def name_criterion(row: Attribute, column: Any, pattern: str, place: Place) -> C
 
     terms = _name_terms(row, groups, params, name)
     inner = tuple(number for number, alternatives in enumerate(groups) if any(_is_inner(one) for one in alternatives))
-    checked = _checked(clause, row, groups, inner, (params, place)) if inner else clause
+    checked = _checked(clause, column, groups, inner, (params, name)) if inner else clause
     shape = ("name", row.keyword, name, counts, terms is not None, inner)
     texts = texts_in(column.table.name, column.name, name_pieces(groups))
     return Criterion(shape, params, checked, terms, len(groups) == 1, texts=texts)
@@ -69,22 +73,19 @@ def _is_inner(pattern: str) -> bool:
     return has_wildcard(pattern.strip("*"))
 
 
-def _checked(clause: Clause, row: Attribute, groups: list[list[str]], inner: tuple[int, ...], context: Any) -> Clause:
+def _checked(clause: Clause, column: Any, groups: list[list[str]], inner: tuple[int, ...], context: Any) -> Clause:
     """The condition and, for wild cards inside a group, the same on the groups one by one."""
-    params, (name, query) = context
+    params, name = context
     counts = {number: len(groups[number]) for number in inner}
     for number in inner:
         for other, alternative in enumerate(groups[number]):
-            params[f"{name}_{number}_{other}_group"] = like(alternative)
+            params[f"{name}_{number}_{other}_group"] = group_expression(alternative)
 
     def checked() -> ColumnElement[bool]:
         conditions = [clause()]
         for number, count in counts.items():
-            likes = [
-                study_terms.c.term.like(bindparam(f"{name}_{number}_{other}_group"), escape="!")
-                for other in range(count)
-            ]
-            conditions.append(_term_of(query.level, and_(study_terms.c.kind == TERM_KINDS[row.keyword], or_(*likes))))
+            names = [bindparam(f"{name}_{number}_{other}_group") for other in range(count)]
+            conditions.append(or_(*(column.regexp_match(one) for one in names)))
         return and_(*conditions)
 
     return checked
@@ -93,7 +94,8 @@ def _checked(clause: Clause, row: Attribute, groups: list[list[str]], inner: tup
 def _term_of(level: Level, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     if level is not Level.PATIENT:
         return has_term(condition)
-    named = select(study_terms.c.study_fk).where(study_terms.c.tenant_id == patients.c.tenant_id, condition)
+    # Not the patient's tenant, which is the same: the studies are looked up once and not for each patient.
+    named = select(study_terms.c.study_fk).where(study_terms.c.tenant_id == bindparam("tenant"), condition)
     return exists().where(studies.c.patient_fk == patients.c.id, studies.c.id.in_(named))
 
 

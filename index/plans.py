@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select, union_all
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BooleanClauseList
 
 from index.criterion import Criterion
 from index.database import Database, Prepared
@@ -33,6 +35,8 @@ KEYS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Patie
 
 _FEWEST: Final = 1000
 _MOST: Final = 200_000
+_FURTHER: Final = 8
+"""How much further matches are counted when there are more conditions: nobody knows how few rows meet them all."""
 _A_ROW_COSTS: Final = 4
 """A row that the trigram index finds is looked at in its table; that costs as much as so many steps of the list."""
 _REMEMBERED_SECONDS: Final = 60.0
@@ -56,11 +60,13 @@ class Plan:
     way: Way
     position: int = -1
     rows: Sequence[int] = ()
+    newest: bool = False
+    """A lookup whose rows are the matches, so that the newest ones suffice."""
 
     @property
     def shape(self) -> tuple[object, ...]:
         """Plans with equal shapes have equal SQL."""
-        return self.way, self.position
+        return self.way, self.position, self.newest
 
 
 class Planner:
@@ -86,7 +92,8 @@ class Planner:
         if ordered and len(criteria) == 1:
             return Plan(Way.TERM, ordered[0])
         for number in terms:
-            if self._few_terms(criteria[number], tenant, self._worthwhile(wanted)):
+            more = 1 if is_all(criteria, number) else _FURTHER
+            if self._few_terms(criteria[number], tenant, more * self._worthwhile(wanted)):
                 return Plan(Way.LOOKUP, number)
         for number, one in enumerate(criteria):
             if one.texts is not None and number not in terms:
@@ -174,12 +181,29 @@ def is_newest(query: Query) -> bool:
     return query.level is Level.STUDY and len(query.order) == 1 and first.keyword == "StudyDate" and first.descending
 
 
-def term_rows(one: Criterion) -> Select[Any]:
-    """Ids of the studies that have the term of a criterion."""
-    return select(study_terms.c.study_fk).where(study_terms.c.tenant_id == bindparam("tenant"), one.terms_where())
+def is_all(criteria: Sequence[Criterion], position: int) -> bool:
+    """True when the rows that the terms of a criterion lead to are the matches."""
+    return len(criteria) == 1 and criteria[position].terms_suffice
 
 
-def _counted(rows: Select[Any]) -> Select[Any]:
+def term_rows(one: Criterion) -> Any:
+    """Ids of the studies that have a term of a criterion. Alternatives are looked up one by one, not term by term."""
+    where = one.terms_where()
+    is_any = isinstance(where, BooleanClauseList) and where.operator is operators.or_
+    ways = where.clauses if is_any and isinstance(where, BooleanClauseList) else [where]
+    rows = [select(study_terms.c.study_fk).where(study_terms.c.tenant_id == bindparam("tenant"), way) for way in ways]
+    return rows[0] if len(rows) == 1 else union_all(*rows)
+
+
+def newest_rows(one: Criterion) -> Select[Any]:
+    """The newest of them, each once."""
+    study = study_terms.c.study_fk, study_terms.c.sort_key
+    mine = study_terms.c.tenant_id == bindparam("tenant")
+    rows = select(study_terms.c.study_fk).where(mine, one.terms_where()).group_by(*study)
+    return rows.order_by(study[1].desc(), study[0].desc()).limit(bindparam("reached"))
+
+
+def _counted(rows: Any) -> Select[Any]:
     return select(func.count()).select_from(rows.limit(bindparam("few")).subquery())
 
 

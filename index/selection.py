@@ -10,6 +10,7 @@ index that must not be used gets a sum instead of its column.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal_column, select
@@ -22,7 +23,7 @@ from index.criterion import Criterion
 from index.database import Database, Prepared
 from index.declared_criteria import declared_criteria
 from index.errors import InvalidQuery, TooLong
-from index.plans import Plan, Planner, Way, term_rows, too_broad
+from index.plans import Plan, Planner, Way, is_all, is_newest, newest_rows, term_rows, too_broad
 from index.query import AnyOf, Exact, Query
 from index.records import Level
 from index.tables import instances, patients, series, studies, study_terms, tenants
@@ -45,6 +46,9 @@ FROM: Mapping[Level, Any] = {
         studies, series.c.study_fk == studies.c.id
     ),
 }
+
+_CHOSEN = study_terms.alias("chosen")
+"""The term whose studies are read newest first; an alias, because conditions may ask for other terms of a study."""
 
 
 class Selection:
@@ -107,13 +111,15 @@ class Selection:
             plan = self._planner.plan(query, criteria, tenant, wanted)
             restricted = scope.study_instance_uids is not None
             name, build = what
+            if name[0] == "ids" and not restricted and wanted and _takes_newest(query, criteria, plan):
+                plan = replace(plan, newest=True)
             shape = (name, query.level, _shape(criteria), plan.shape, _has_many_keys(query), restricted)
             statement = self._shapes.get(shape)
             if statement is None:
                 statement = self._remember(shape, build(criteria, plan, restricted))
             params = self._params(criteria, tenant, scope, plan)
             return self._database.rows(
-                statement, {**params, "limit": query.limit, "offset": query.offset, **(more or {})}
+                statement, {**params, "limit": query.limit, "offset": query.offset, "reached": wanted, **(more or {})}
             )
         except TooLong as exc:
             raise too_broad(query, plan) from exc
@@ -153,15 +159,15 @@ class Selection:
                 if plan.way in (Way.TERM, Way.LOOKUP) and one.terms_suffice:
                     continue
             clause = one.clause()
-            built = built.where(_by_terms(clause) if plan.way is Way.TERM else clause)
+            built = built.where(_by_chosen(clause) if plan.way is Way.TERM else clause)
         return built
 
     def _follow(self, built: Select[Any], query: Query, one: Criterion, plan: Plan) -> Select[Any]:
         """The condition that leads to the rows."""
         if plan.way is Way.TERM:
-            return built.where(study_terms.c.tenant_id == bindparam("tenant"), one.terms_where())
+            return built.where(_CHOSEN.c.tenant_id == bindparam("tenant"), _by_chosen(one.terms_where(), study_terms))
         if plan.way is Way.LOOKUP:
-            return built.where(studies.c.id.in_(term_rows(one)))
+            return built.where(studies.c.id.in_(newest_rows(one) if plan.newest else term_rows(one)))
         owner = patients if query.level is Level.PATIENT else studies
         column = owner.c.id if one.owner_column is None else one.owner_column
         return built.where(self._database.one_of(column, "rows"))
@@ -186,7 +192,7 @@ class Selection:
 def _source(level: Level, plan: Plan) -> Any:
     if plan.way is not Way.TERM:
         return FROM[level]
-    source = study_terms.join(studies, study_terms.c.study_fk == studies.c.id)
+    source = _CHOSEN.join(studies, _CHOSEN.c.study_fk == studies.c.id)
     if level in (Level.SERIES, Level.IMAGE):
         source = source.join(series, series.c.study_fk == studies.c.id)
     if level is Level.IMAGE:
@@ -199,11 +205,16 @@ def _hidden(column: Any, hide: bool) -> Any:
     return column + literal_column("0") if hide else column
 
 
-def _by_terms(clause: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The same condition on the sort key of the term, so that a range of dates is a range of the term's studies."""
+def _by_chosen(clause: ColumnElement[bool], table: Any = None) -> ColumnElement[bool]:
+    """The same condition on the term whose studies are read: on `table`, else on the sort key, which is the study's.
+
+    So a range of dates is a range of the term's studies.
+    """
 
     def replaced(element: Any, **_: Any) -> Any:
-        return study_terms.c.sort_key if element is studies.c.sort_key else None
+        if table is not None:
+            return _CHOSEN.c[element.name] if getattr(element, "table", None) is table else None
+        return _CHOSEN.c.sort_key if element is studies.c.sort_key else None
 
     found: ColumnElement[bool] = visitors.replacement_traverse(clause, {}, replaced)
     return found
@@ -227,6 +238,12 @@ def is_single(query: Query, keyword: str) -> bool:
         one.keyword == keyword and (isinstance(one, Exact) or (isinstance(one, AnyOf) and len(one.values) == 1))
         for one in query.filters
     )
+
+
+def _takes_newest(query: Query, criteria: Sequence[Criterion], plan: Plan) -> bool:
+    """True when the newest of the studies that a lookup finds are the list, so that no other row is looked at."""
+    sole = plan.way is Way.LOOKUP and is_all(criteria, plan.position)
+    return sole and query.level is Level.STUDY and is_newest(query)
 
 
 def _has_many_keys(query: Query) -> bool:
@@ -261,7 +278,7 @@ def _order(query: Query, plan: Plan, restricted: bool) -> list[Any]:
 
 def _newest(plan: Plan, *, hide: bool) -> list[Any]:
     if plan.way is Way.TERM:
-        return [study_terms.c.sort_key.desc(), study_terms.c.study_fk.desc()]
+        return [_CHOSEN.c.sort_key.desc(), _CHOSEN.c.study_fk.desc()]
     return [_hidden(studies.c.sort_key, hide).desc(), studies.c.id.desc()]
 
 
