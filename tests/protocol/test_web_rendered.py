@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from email.parser import BytesParser
 
 import httpx
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from PIL import Image, ImageSequence
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
 from tests.conftest import start
 from tests.pixel_objects import image, load, quiet, written
@@ -360,3 +362,38 @@ def test_thumbnails_at_all_levels(client: httpx.Client, things: Things) -> None:
     for path in (study, f"{study}/series/{ds.SeriesInstanceUID}", path_of(ds), path_of(ds) + "/frames/1"):
         found = picture(get(client, f"{path}/thumbnail", "image/png", viewport="20,20,0,0,10,10").content)
         assert found.shape == (20, 20)
+
+
+@pytest.mark.parametrize("uid", [f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)])
+def test_htj2k_on_request(client: httpx.Client, things: Things, uid: str) -> None:
+    ds = things.samples[CT]
+    accept = f'multipart/related; type="image/jphc"; transfer-syntax={uid}'
+    ((kind, _, body),) = parts_of(get(client, things.path(CT) + "/frames/1", accept))
+    assert kind == "image/jphc"
+    assert np.array_equal(imagecodecs.htj2k_decode(body), ds.pixel_array)
+    whole = get(client, things.path(CT), f"application/dicom; transfer-syntax={uid}")
+    made = pydicom.dcmread(io.BytesIO(whole.content))
+    assert made.file_meta.TransferSyntaxUID == uid
+    assert np.array_equal(made.pixel_array, ds.pixel_array)
+    assert made.BitsStored == ds.BitsStored and made.PhotometricInterpretation == ds.PhotometricInterpretation
+
+
+def test_what_was_stored_as_htj2k_and_jpeg_xl_is_read(client: httpx.Client) -> None:
+    pixels = np.random.default_rng(14).integers(0, 4096, (1, 70, 90)).astype("u2")
+    streams = {
+        "1.2.840.10008.1.2.4.201": imagecodecs.htj2k_encode(pixels[0], reversible=True),
+        "1.2.840.10008.1.2.4.110": imagecodecs.jpegxl_encode(pixels[0], lossless=True, bitspersample=12),
+    }
+    for number, (uid, stream) in enumerate(streams.items()):
+        ds = image(pixels, BitsStored=12, HighBit=11, StudyInstanceUID="1.2.3.6", SeriesInstanceUID="1.2.3.6.1")
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.6.1.{number}"
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"
+        ds.PixelData = encapsulate([stream])
+        ds["PixelData"].is_undefined_length = True
+        # pydicom does not know JPEG XL; the name alone makes the difference.
+        data = write(ds).replace(b"1.2.840.10008.1.2.4.201", uid.encode(), 1)
+        assert stow(client, data).status_code in (200, 202)
+        native = get(client, path_of(ds) + "/frames/1", 'multipart/related; type="application/octet-stream"')
+        assert parts_of(native)[0][2] == pixels.tobytes()
+        rendered = picture(get(client, path_of(ds) + "/rendered", "image/png", window="2048,4096,linear-exact").content)
+        assert np.abs(rendered - pixels[0] / 4096 * 255).max() <= 1
