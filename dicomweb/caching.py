@@ -14,7 +14,7 @@ from typing import Final
 
 from dicomweb.edge import Call
 from dicomweb.replies import Headers, Reply
-from index.records import Document, StoredInstance
+from index.records import StoredInstance
 
 _KEEP: Final = b"private, max-age=3600, immutable"
 _ASK: Final = b"private, no-cache"
@@ -22,14 +22,14 @@ _ASK: Final = b"private, no-cache"
 _VARY: Final = (b"vary", b"Accept, Authorization, Cookie")
 
 
-def entity_tag(instances: Iterable[StoredInstance | Document], *variant: object) -> str:
+def entity_tag(instances: Iterable[StoredInstance], *variant: object) -> str:
     """The tag of what is made of these instances in this way."""
-    digest = blake2b(digest_size=16)
-    for instance in instances:
-        digest.update(instance.sha256)
-        digest.update(b"%d" % instance.version)
-    digest.update(repr(variant).encode())
-    return f'"{digest.hexdigest()}"'
+    return tag_of(b"".join([b"%b%d" % (instance.sha256, instance.version) for instance in instances]), *variant)
+
+
+def tag_of(state: bytes, *variant: object) -> str:
+    """The tag of what is made in this way of things in this state."""
+    return f'"{blake2b(state + repr(variant).encode(), digest_size=16).hexdigest()}"'
 
 
 def instance_headers(call: Call, tag: str, instance: StoredInstance | None = None) -> Headers:

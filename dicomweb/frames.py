@@ -10,7 +10,7 @@ from dicomweb.accept import FRAMES, Choice
 from dicomweb.caching import entity_tag, instance_headers, not_modified
 from dicomweb.edge import Call
 from dicomweb.errors import BadRequest
-from dicomweb.messages import Part, multipart_reply
+from dicomweb.messages import Part, multipart_reply, one_part_reply
 from dicomweb.ranges import partial_reply
 from dicomweb.replies import Reply, StreamReply
 from index.errors import NotAcceptable, NotFound
@@ -89,11 +89,14 @@ def frames_reply(
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     content_type = described(part_type, frames.transfer_syntax_uid)
-    if packaging == "multipart":
-        return multipart_reply(call, part_type, partial(frame_parts, frames, numbers, content_type), caching)
     if len(numbers) > 1:
-        raise NotAcceptable("Several frames need multipart/related")
+        if packaging == "single":
+            raise NotAcceptable("Several frames need multipart/related")
+        return multipart_reply(call, part_type, partial(frame_parts, frames, numbers, content_type), caching)
     opened = frames.open(numbers[0])
+    if packaging == "multipart":
+        part = Part(content_type, partial(opened.read, 0, opened.length_bytes), opened.length_bytes)
+        return one_part_reply(call, part_type, part, caching)
     return partial_reply(call, opened.length_bytes, opened.read, content_type, caching)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from dicomweb.edge import Call
 from dicomweb.multipart import PART_TAIL, closing, message_type, new_boundary, part_head
@@ -20,6 +21,8 @@ class Part:
     """The URI of the part, for Content-Location."""
 
 
+_SMALL_BYTES: Final = 1024**2
+
 Parts = Callable[[], Iterable[Part]]
 """Gives the parts from the first on, each time it is called: thousands of them are never in memory together."""
 
@@ -30,6 +33,16 @@ def multipart_reply(call: Call, part_media_type: str, parts: Parts, headers: Hea
     kind = (b"content-type", message_type(boundary, part_media_type).encode())
     length = _length(parts(), boundary)
     return open_reply(200, (kind, *headers), _blocks(parts(), boundary), call.web.readers, length)
+
+
+def one_part_reply(call: Call, part_media_type: str, part: Part, headers: Headers) -> Reply | StreamReply:
+    """The answer with this part alone: the frequent one, of a frame, without a stream if it is small."""
+    if part.length_bytes is None or part.length_bytes > _SMALL_BYTES:
+        return multipart_reply(call, part_media_type, lambda: (part,), headers)
+    boundary = new_boundary()
+    kind = (b"content-type", message_type(boundary, part_media_type).encode())
+    head = part_head(boundary, part.content_type, part.location)
+    return Reply(200, (kind, *headers), (head, *part.open(), PART_TAIL + closing(boundary)))
 
 
 def _length(parts: Iterable[Part], boundary: str) -> int | None:

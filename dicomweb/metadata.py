@@ -11,11 +11,10 @@ import orjson
 
 from dicomweb import native_xml
 from dicomweb.accept import METADATA
-from dicomweb.caching import entity_tag, growing_headers, not_modified
+from dicomweb.caching import growing_headers, not_modified, tag_of
 from dicomweb.edge import Call
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.replies import Reply, StreamReply, open_reply
-from index.records import Document
 from storage import metadata
 
 _XML: Final = "application/dicom+xml"
@@ -24,25 +23,24 @@ _XML: Final = "application/dicom+xml"
 def _metadata(call: Call, uids: tuple[str, ...], media_type: str) -> Reply | StreamReply:
     documents = call.archive.documents(call.principal, *uids)
     root = call.web.settings.web.public_url
-    tag = entity_tag(documents, metadata.FORM, media_type, root)
+    tag = tag_of(documents.state, metadata.FORM, media_type, root)
     caching = growing_headers(tag)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if media_type == _XML:
-        return multipart_reply(call, _XML, partial(_parts, documents, root), caching)
-    bodies = [document.body for document in documents]
+        return multipart_reply(call, _XML, partial(_parts, documents.bodies, root), caching)
     headers = ((b"content-type", media_type.encode()), *caching)
-    length = None if root else metadata.array_length(bodies)
-    return open_reply(200, headers, metadata.array_blocks(bodies, root), call.web.readers, length)
+    length = None if root else metadata.array_length(documents.bodies)
+    return open_reply(200, headers, metadata.array_blocks(documents.bodies, root), call.web.readers, length)
 
 
-def _parts(documents: Sequence[Document], root: str) -> Iterator[Part]:
-    for document in documents:
-        yield Part(_XML, partial(_written, document, root), None)
+def _parts(bodies: Sequence[bytes], root: str) -> Iterator[Part]:
+    for body in bodies:
+        yield Part(_XML, partial(_written, body, root), None)
 
 
-def _written(document: Document, root: str) -> Iterator[bytes]:
-    text = metadata.with_absolute_uris(metadata.decompress(document.body), root)
+def _written(body: bytes, root: str) -> Iterator[bytes]:
+    text = metadata.with_absolute_uris(metadata.decompress(body), root)
     yield native_xml.write(orjson.loads(text))
 
 

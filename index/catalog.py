@@ -17,7 +17,7 @@ from index.layout import ObjectLayout, unpack
 from index.notes import Notes
 from index.purge import Purge
 from index.query import Exact, Query
-from index.records import Document, InstanceKey, InstanceRecord, Level, Origin, StoredInstance
+from index.records import Documents, InstanceKey, InstanceRecord, Level, Origin, StoredInstance
 from index.register import Register
 from index.rejection import RULES, Rule
 from index.removal import Removal
@@ -193,9 +193,11 @@ class Catalog:
 
     def documents(
         self, scope: Scope, study: str, series: str | None = None, instance: str | None = None
-    ) -> list[Document]:
+    ) -> Documents:
         """The same with what tells whether they have changed."""
-        return [Document(*row) for row in self._below("metadata", scope, (study, series, instance))]
+        rows = self._below("metadata", scope, (study, series, instance))
+        state = b"".join([row[1] for row in rows]) + repr([row[2] for row in rows]).encode()
+        return Documents([row[0] for row in rows], state)
 
     def matching(self, scope: Scope, query: Query) -> list[StoredInstance]:
         """The instances that a query of any level selects, parent by parent in the query's order."""

@@ -1,9 +1,9 @@
 """The values that flow between wire, storage and index."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from index.layout import ObjectLayout
 from index.reasons import Reason
@@ -62,13 +62,14 @@ class StoredInstance:
     stored_at_ms: int = 0
 
 
-class Document(NamedTuple):
-    """The metadata of an instance as it is kept, and what tells whether it has changed."""
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The metadata of instances as it is kept, and what tells whether any of it has changed."""
 
-    body: bytes
-    """`InstanceRecord.metadata`."""
-    sha256: bytes
-    version: int
+    bodies: Sequence[bytes]
+    """`InstanceRecord.metadata` of each."""
+    state: bytes
+    """Of the instances' digests and versions."""
 
 
 @dataclass(frozen=True, slots=True)

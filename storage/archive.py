@@ -15,7 +15,7 @@ from index.errors import PacsError
 from index.query import Query
 from index.records import (
     Answer,
-    Document,
+    Documents,
     InstanceKey,
     Level,
     Origin,
@@ -144,7 +144,7 @@ class Archive:
     @permits(Permission.VIEW)
     def documents(
         self, principal: Principal, /, study: str, series: str | None = None, instance: str | None = None
-    ) -> Sequence[Document]:
+    ) -> Documents:
         """The same as they are kept, with what tells whether they have changed. Raises NotFound."""
         found = self._catalog.documents(principal.scope, study, series, instance)
         self._log.viewed(principal, study)

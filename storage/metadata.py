@@ -78,7 +78,7 @@ def array_blocks(blobs: Sequence[bytes], root: str = "") -> Generator[bytes, Non
     size = 0
     mark = b"["
     for blob in blobs:
-        text = with_absolute_uris(decompress(blob), root)
+        text = with_absolute_uris(decompress(blob), root) if root else decompress(blob)
         texts.append(text)
         size += len(text)
         if size >= _BLOCK_BYTES:

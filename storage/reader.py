@@ -6,6 +6,7 @@ it is logged with its UIDs, and the client hears that the server is at fault.
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from config import settings
 from index.errors import CannotUnderstand, Lost, NotFound, PacsError, Unreachable
@@ -14,7 +15,7 @@ from index.records import DicomJson, StoredInstance
 from storage import frames
 from storage.blobs import BlobStore
 from storage.inflate import inflate
-from storage.outgoing import Read, held
+from storage.outgoing import BLOCK_BYTES, Read, held
 from storage.pixels.description import StoredFrame
 from storage.values import Buffer
 
@@ -59,6 +60,9 @@ class Reader:
         if self._instance.layout.deflated:
             return held(*(memoryview(self.read(*where)) for where in ranges))
 
+        if len(ranges) == 1:
+            return partial(self._read_one, ranges[0][0])
+
         def read(start: int, stop: int) -> Iterator[bytes]:
             at = 0
             for offset, length in ranges:
@@ -70,6 +74,12 @@ class Reader:
                     break
 
         return read
+
+    def _read_one(self, offset: int, start: int, stop: int) -> Iterator[bytes]:
+        """The frequent case: what fits into one block is one read."""
+        if stop - start <= BLOCK_BYTES:
+            return iter((self.read(offset + start, stop - start),))
+        return self.stored(offset + start, stop - start)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the object, by the layout's way of counting."""
