@@ -91,15 +91,18 @@ class Planner:
         ordered = [number for number in terms if criteria[number].one_term and wanted is not None and is_newest(query)]
         if ordered and len(criteria) == 1:
             return Plan(Way.TERM, ordered[0])
+        few = self._worthwhile(wanted)
         for number in terms:
-            more = 1 if is_all(criteria, number) else _FURTHER
-            if self._few_terms(criteria[number], tenant, more * self._worthwhile(wanted)):
+            if self._few_terms(criteria[number], tenant, few):
                 return Plan(Way.LOOKUP, number)
         for number, one in enumerate(criteria):
             if one.texts is not None and number not in terms:
-                rows = self._text_rows(one, tenant, self._worthwhile(wanted) // _A_ROW_COSTS)
+                rows = self._text_rows(one, tenant, few // _A_ROW_COSTS)
                 if rows is not None:
                     return Plan(Way.ROWS, number, rows)
+        for number in terms:
+            if not is_all(criteria, number) and self._few_terms(criteria[number], tenant, _FURTHER * few):
+                return Plan(Way.LOOKUP, number)
         return Plan(Way.TERM, ordered[0]) if ordered else Plan(Way.LIST)
 
     def _worthwhile(self, wanted: int | None) -> int:
@@ -217,6 +220,7 @@ _NARROWING: Final[Mapping[Level, str]] = {
 
 def too_broad(query: Query, plan: Plan) -> TooBroad:
     """Why a query was given up, and what would help: keys, never values. An Error Comment (0000,0902) is its start."""
-    given = ", ".join(dict.fromkeys(one.keyword for one in query.filters)) or "no key"
+    filters = [*query.filters, *(key.filter for key in query.declared)]
+    given = ", ".join(dict.fromkeys(one.keyword for one in filters)) or "no key"
     why = "no index leads to the matches" if plan.way is Way.LIST else "there are too many rows to look at"
     return TooBroad(f"Too broad; add {_NARROWING[query.level]}. Asked by {given}, and {why}")
