@@ -17,11 +17,12 @@ from config.write import hide
 from dimse.connection import UpperLayerError
 from dimse.send import connect
 from index.errors import PacsError
+from index.jobs import Jobs
 from index.query import Query
 from index.records import Level
 from pacs.auth.local import local_principal
 from pacs.bind import check_exposure
-from pacs.services import build
+from pacs.services import Services, build
 
 State = Literal["ok", "warning", "failure"]
 
@@ -86,6 +87,7 @@ def _index(settings: Settings) -> Iterator[Finding]:
         services = build(settings)
         studies = services.archive.count(local_principal(settings), Query(Level.STUDY))
         yield Finding("ok", f"The index at {where} answers: {studies} studies.")
+        yield from _jobs(services)
     except (PacsError, OSError, ValueError) as error:
         yield Finding(
             "failure",
@@ -96,6 +98,17 @@ def _index(settings: Settings) -> Iterator[Finding]:
     finally:
         if services:
             services.close()
+
+
+def _jobs(services: Services) -> Iterator[Finding]:
+    """What the worker was asked for and could not do."""
+    for one in Jobs(services.database).waiting():
+        if one.error:
+            yield Finding(
+                "warning",
+                f"The job `{one.kind}` has failed {one.attempts} times: {one.error}",
+                "The worker tries again, later each time; its log says more.",
+            )
 
 
 def _objects(settings: Settings) -> Iterator[Finding]:
