@@ -32,8 +32,9 @@ def site(viewer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Playwright keeps an event loop in this thread while it runs; tests of other modules need theirs."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(ARGUMENTS))
         yield launched
