@@ -8,7 +8,7 @@ frame in a part of its own in `multipart/related; type="image/jpeg"`.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import ParamSpec
 
 from dicomweb import documents
@@ -24,6 +24,7 @@ from dicomweb.replies import Headers, Reply, StreamReply
 from index.errors import CannotUnderstand, NotAcceptable, NotFound, PacsError, TooLarge
 from index.records import InstanceKey, RenderOptions, StoredInstance
 from storage.outgoing import OpenObject
+from storage.pictures import Draw
 from storage.pixels import icon
 from storage.pixels.presentation_classes import RENDERED, references
 
@@ -102,16 +103,17 @@ def _views_of_image(
 ) -> list[_View]:
     if options.media_type == _GIF and len(numbers) > 1:
         return [_View(instance, _GIF, partial(_made, call.archive.animate, call.principal, instance, numbers, options))]
-    render = call.archive.render
+    opened: Callable[[], Draw] = partial(call.archive.open_pictures, call.principal, instance, options)
+    if len(numbers) > 1:
+        opened = cache(opened)  # Metadata of a thousand frames are not read a thousand times.
     return [
-        _View(
-            instance,
-            options.media_type,
-            partial(_made, render, call.principal, instance, number, options),
-            f"/frames/{number}/rendered",
-        )
+        _View(instance, options.media_type, partial(_drawn, opened, number), f"/frames/{number}/rendered")
         for number in numbers
     ]
+
+
+def _drawn(opened: Callable[[], Draw], number: int) -> Iterator[bytes]:
+    yield opened()(number)
 
 
 def _views_of_state(call: Call, state: StoredInstance, choice: Choice) -> list[_View]:

@@ -1,7 +1,8 @@
 """Pictures of stored instances: a frame, several frames as an animation, an image as a presentation state shows it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from index.access import Scope
@@ -16,22 +17,35 @@ _MOST_ANIMATED: Final = 2000
 """Frames of an animation: above it a browser is not the right viewer."""
 
 
-def picture(
-    shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstance, frame: int, options: RenderOptions
-) -> bytes:
-    """One frame as a picture; what has no pixels gets a neutral one with its modality. Raises NotFound."""
+Draw = Callable[[int], bytes]
+"""A frame of one instance, by its number from 1, as a picture."""
+
+
+def open_pictures(shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstance, options: RenderOptions) -> Draw:
+    """What draws the frames of an instance; its metadata are read once, however many are drawn.
+
+    What has no pixels gets a neutral picture with its modality. Raises NotFound, as drawing does.
+    """
     instance = where if isinstance(where, StoredInstance) else shelf.catalog.locate(scope, where)
     dataset = dataset_of(shelf, scope, instance.key)
-    if instance.layout.pixels is None:
-        if frame != 1:
-            raise NotFound(f"There is no frame {frame}")
-        return icon.draw(text(dataset, "00080060"), options)
-    if is_video(instance):
-        return icon.draw("VIDEO", options)
-    stored = shelf.reader(instance).stored_frame(frame, dataset)
+    if instance.layout.pixels is None or is_video(instance):
+        label = "VIDEO" if instance.layout.pixels else text(dataset, "00080060")
+        return partial(_draw_icon, label, options)
     state = _state(shelf, scope, options)
-    with _no_fault_of_the_client():
-        return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+    reader = shelf.reader(instance)
+
+    def draw(number: int) -> bytes:
+        stored = reader.stored_frame(number, dataset)
+        with _no_fault_of_the_client():
+            return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
+
+    return draw
+
+
+def _draw_icon(label: str, options: RenderOptions, number: int) -> bytes:
+    if number != 1:
+        raise NotFound(f"There is no frame {number}")
+    return icon.draw(label, options)
 
 
 def animation(
