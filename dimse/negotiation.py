@@ -21,6 +21,7 @@ from pynetdicom.pdu_primitives import (
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
     SOPClassExtendedNegotiation,
     UserIdentityNegotiation,
 )
@@ -29,7 +30,7 @@ from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor, 
 from dimse.connection import Connection, UpperLayerError
 from dimse.contexts import MODELS, Policy, general_class
 from dimse.extended import Flags, flags, granted
-from dimse.request import DECODE_ERRORS, Proposal, Request, decode_request, maximum_length
+from dimse.request import DECODE_ERRORS, Proposal, Request, decode_request, maximum_length, roles
 from dimse.upper_layer import ABORT, UNEXPECTED_PDU, UNRECOGNISED_PDU, Context, PeerAborted, ProtocolViolation
 from storage.meta_group import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from storage.sop_classes import is_storage
@@ -144,14 +145,19 @@ def reject(connection: Connection, result: int, source: int, reason: int) -> Non
     connection.send([_HEAD.pack(ASSOCIATE_RJ, 4) + bytes((0, result, source, reason))], 5.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How we introduce ourselves when we ask for an association."""
+
+    calling: str
+    called: str
+    our_pdu_bytes: int
+    receive: frozenset[str] = frozenset()
+    """Classes of which we offer to be SCP: objects that the other side is to send us (PS3.7 D.3.3.4)."""
+
+
 def propose(
-    connection: Connection,
-    proposals: Sequence[tuple[str, Sequence[str]]],
-    *,
-    calling: str,
-    called: str,
-    our_pdu_bytes: int,
-    deadline: float,
+    connection: Connection, proposals: Sequence[tuple[str, Sequence[str]]], offer: Offer, *, deadline: float
 ) -> Agreed:
     """Ask for an association with up to 128 contexts, each an abstract syntax and its transfer syntaxes.
 
@@ -163,20 +169,28 @@ def propose(
         context.context_id = 2 * number + 1
         context.abstract_syntax = abstract_syntax
         context.transfer_syntax = list(transfer_syntaxes)
+        if abstract_syntax in offer.receive:
+            context.scu_role, context.scp_role = False, True
         contexts.append(context)
-    primitive = _primitive(calling, called, our_pdu_bytes)
+    primitive = _primitive(offer.calling, offer.called, offer.our_pdu_bytes)
     primitive.presentation_context_definition_list = contexts
+    primitive.user_information = [*primitive.user_information, *map(_role_item, sorted(offer.receive))]
     connection.send([A_ASSOCIATE_RQ(primitive).encode()], 10.0)
     pdu = _read_pdu(connection, deadline, expected=ASSOCIATE_AC)
     try:
         answer = A_ASSOCIATE_AC()
         answer.decode(pdu)
-        results = negotiate_as_requestor(contexts, [item.to_primitive() for item in answer.presentation_context])
-        peer_pdu_bytes = maximum_length(answer.user_information.user_data)
+        items = answer.user_information.user_data
+        peer_pdu_bytes = maximum_length(items)
+        results = negotiate_as_requestor(
+            contexts, [item.to_primitive() for item in answer.presentation_context], dict(roles(items))
+        )
     except DECODE_ERRORS as exc:
         raise ProtocolViolation("A-ASSOCIATE-AC cannot be decoded") from exc
     accepted = {
-        result.context_id: _context(result, as_scp=False, as_scu=True) for result in results if result.result == 0
+        result.context_id: _context(result, as_scp=bool(result.as_scp), as_scu=bool(result.as_scu))
+        for result in results
+        if result.result == 0
     }
     return Agreed(accepted, peer_pdu_bytes)
 
@@ -253,6 +267,12 @@ def _primitive(calling: str, called: str, our_pdu_bytes: int) -> Any:
 def _extended_answers(request: Request) -> dict[str, bytes]:
     """What we grant of the extended negotiation of Query/Retrieve (PS3.4 C.5)."""
     return {uid: granted(MODELS[uid].service, asked) for uid, asked in request.extended if uid in MODELS and asked}
+
+
+def _role_item(uid: str) -> Any:
+    item = SCP_SCU_RoleSelectionNegotiation()
+    item.sop_class_uid, item.scu_role, item.scp_role = uid, False, True
+    return item
 
 
 def _extended_item(uid: str, information: bytes) -> Any:

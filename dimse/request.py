@@ -105,11 +105,7 @@ def _request(decoded: Any, items: Sequence[Any]) -> Request:
             Proposal(item.context_id, str(item.abstract_syntax), tuple(map(str, item.transfer_syntax)))
             for item in decoded.presentation_context
         ),
-        roles=tuple(
-            (str(item.sop_class_uid), (bool(item.scu_role), bool(item.scp_role)))
-            for item in items
-            if isinstance(item, SCP_SCU_RoleSelectionSubItem)
-        ),
+        roles=roles(items),
         peer_pdu_bytes=maximum_length(items),
         asynchronous=any(isinstance(item, AsynchronousOperationsWindowSubItem) for item in items),
         extended=tuple(
@@ -137,6 +133,15 @@ def _identity(items: Sequence[Any]) -> Identity | None:
                 secondary=bytes(item.secondary_field or b""),
             )
     return None
+
+
+def roles(items: Sequence[Any]) -> Roles:
+    """Role selections among the items of the user information."""
+    return tuple(
+        (str(item.sop_class_uid), (bool(item.scu_role), bool(item.scp_role)))
+        for item in items
+        if isinstance(item, SCP_SCU_RoleSelectionSubItem)
+    )
 
 
 def maximum_length(items: Sequence[Any]) -> int:

@@ -116,8 +116,18 @@ def most_pairs(send_as: Sequence[str]) -> int:
     return negotiation.MOST_CONTEXTS // (2 + len(send_as))
 
 
-def connect(peer: Peer, contexts: Sequence[tuple[str, Sequence[str]]], *, calling: str, settings: Dimse) -> Association:
-    """Open an association with a peer of the AE table. Raises UpperLayerError."""
+def connect(
+    peer: Peer,
+    contexts: Sequence[tuple[str, Sequence[str]]],
+    *,
+    calling: str,
+    settings: Dimse,
+    receive: frozenset[str] = frozenset(),
+) -> Association:
+    """Open an association with a peer of the AE table. Raises UpperLayerError.
+
+    `receive`: classes whose objects it may send us.
+    """
     try:
         sock: socket.socket = socket.create_connection((peer.host, peer.port), settings.connect_timeout_seconds)
     except OSError as exc:
@@ -129,9 +139,7 @@ def connect(peer: Peer, contexts: Sequence[tuple[str, Sequence[str]]], *, callin
         agreed = negotiation.propose(
             connection,
             contexts,
-            calling=calling,
-            called=peer.ae_title,
-            our_pdu_bytes=settings.maximum_pdu_bytes,
+            negotiation.Offer(calling, peer.ae_title, settings.maximum_pdu_bytes, receive),
             deadline=time.monotonic() + settings.pdu_timeout_seconds,
         )
         return Association(

@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from tests import orthanc
 from tests.associations import dcmtk, raw_dataset, store
+from tests.command import run
 from tests.conftest import Server, free_port, start
 from tests.samples import sample
 
@@ -102,3 +103,15 @@ def test_it_moves_to_us(pair: tuple[Server, orthanc.Orthanc]) -> None:
     while in_ours(ours, study) != {dcmread(JAPANESE).SOPInstanceUID} and time.monotonic() < deadline:
         time.sleep(0.1)
     assert in_ours(ours, study) == {dcmread(JAPANESE).SOPInstanceUID}
+
+
+def test_we_fetch_from_it(pair: tuple[Server, orthanc.Orthanc], tmp_path: Path) -> None:
+    _, theirs = pair
+    for path in SLICES:
+        upload(theirs, path)
+    (tmp_path / "pacs.toml").write_text("")
+    done = run(tmp_path, "--config", "pacs.toml", "fetch", f"127.0.0.1:{theirs.dimse_port}", orthanc.AE_TITLE, STUDY)
+    assert done.stdout == "3 stored, 0 failed\n", done.stderr
+    objects = [path.read_bytes() for path in (tmp_path / "data" / "objects").rglob("*") if path.is_file()]
+    for path in SLICES:
+        assert any(raw_dataset(path) in one for one in objects)

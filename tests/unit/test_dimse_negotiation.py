@@ -23,7 +23,7 @@ from config.settings import Archive
 from dimse.connection import BufferPool, Connection, UpperLayerError
 from dimse.contexts import Policy
 from dimse.extended import Flags
-from dimse.negotiation import Agreed, Terms, accept, propose, read_request
+from dimse.negotiation import Agreed, Offer, Terms, accept, propose, read_request
 from dimse.request import decode_request
 from dimse.upper_layer import ProtocolViolation
 
@@ -161,9 +161,7 @@ def test_as_requestor():
         agreed = propose(
             Connection(ours, BufferPool(65536)),
             [(CT, (EXPLICIT,)), (CT, (IMPLICIT,))],
-            calling="PACS",
-            called="DEST",
-            our_pdu_bytes=16384,
+            Offer("PACS", "DEST", 16384),
             deadline=time.monotonic() + 5,
         )
         sent = A_ASSOCIATE_RQ()
