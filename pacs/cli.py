@@ -145,6 +145,31 @@ def send(
     sys.exit(1 if failed or not sent else 0)
 
 
+@main.command()
+@click.argument("address", metavar="HOST:PORT")
+@click.argument("ae_title", metavar="AET")
+@click.argument("study", metavar="STUDY_UID")
+@click.option("--tls", is_flag=True, help="Use DICOM TLS.")
+@_with_settings
+def fetch(settings: Settings, address: str, ae_title: str, study: str, tls: bool) -> None:
+    """Fetch a study from another archive by C-GET."""
+    from pacs.fetcher import fetch_study
+    from pacs.sender import parse_peer
+
+    stored = problems = 0
+    for result in fetch_study(settings, parse_peer(address, ae_title, tls=tls), study):
+        if isinstance(result, str):
+            problems += 1
+            click.echo(result, err=True)
+            continue
+        stored += result.stored
+        problems += result.failed
+        if result.status:
+            click.echo(f"ended with status {result.status:04X} {result.comment}".rstrip(), err=True)
+    click.echo(f"{stored} stored, {problems} failed")
+    sys.exit(1 if problems or not stored else 0)
+
+
 @main.group("config")
 def config_() -> None:
     """The settings."""
