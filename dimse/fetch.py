@@ -141,7 +141,7 @@ class _Asking:
         if context is None:
             raise ConnectionLost(f"the other side does not offer {field.name.replace('_', '-')}")
         self._message_id += 1
-        command = {
+        command: dict[int, int | str] = {
             commands.AFFECTED_SOP_CLASS: sop_class,
             commands.COMMAND_FIELD: int(field),
             commands.MESSAGE_ID: self._message_id,
