@@ -25,7 +25,6 @@ from storage.values import BINARY, LONG_FORM
 UNDEFINED: Final = 0xFFFFFFFF
 _UNICODE: Final[Element] = {"vr": "CS", "Value": ["ISO_IR 192"]}
 _CHARACTER_SET: Final = "00080005"
-_PIXEL_DATA: Final = "7FE00010"
 _ITEM: Final = 0xFFFEE000
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _LONGEST_VALUE: Final = 0xFFFFFFFE

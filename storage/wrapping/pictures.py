@@ -39,7 +39,6 @@ _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _DECODING: Final = threading.Lock()
 _MOST_FRAMES: Final = 100_000
 _FRAME_TIME, _FRAME_TIME_VECTOR, _PAGES = "00181063", "00181065", "00182001"
-_SPOOL_BYTES: Final = 8 * 1024**2
 
 
 class _Reader(io.RawIOBase):

@@ -20,7 +20,7 @@ from dicomweb import native_xml
 from tests.conftest import Server, StartServer
 from tests.json_oracle import quiet_pydicom
 from tests.protocol.test_web_store import peak_bytes
-from tests.protocol.web import ANY_SYNTAX, BOUNDARY, multipart, stow, write
+from tests.protocol.web import ANY_SYNTAX, BOUNDARY, multipart, parts_of, stow, write
 from tests.samples import SHIPPED, sample
 
 JSON, XML, OCTETS = "application/dicom+json", "application/dicom+xml", "application/octet-stream"
@@ -419,6 +419,36 @@ def test_files_in_a_metadata_request_are_refused_as_parts(client: httpx.Client) 
     headers = {"Content-Type": f'multipart/related; type="{JSON}"; boundary={BOUNDARY}'}
     response = client.post("/studies", content=whole, headers=headers)
     assert (response.status_code, len(response.json()[OTHERS]["Value"])) == (202, 1)
+
+
+@pytest.mark.parametrize("kind", [JSON, XML])
+@pytest.mark.parametrize("name", ["ct_head_phantom_54/I100.dcm", "ecg/anonymous_ecg.dcm", "us/examples_palette.dcm"])
+def test_what_is_retrieved_can_be_stored_again(client: httpx.Client, kind: str, name: str, tmp_path: Path) -> None:
+    """Metadata and bulk data as they leave are a request as it arrives, once the instance has another UID."""
+    path, ds = renamed(name, tmp_path)
+    url = stow(client, path.read_bytes()).json()[REFERENCED]["Value"][0]["00081190"]["Value"][0]
+    accept = f'multipart/related; type="{XML}"' if kind == XML else JSON
+    retrieved = httpx.get(f"{url}/metadata", headers={"Accept": accept})
+    document = native_xml.read(parts_of(retrieved)[0][1], Limits()) if kind == XML else retrieved.json()[0]
+    uid = generate_uid()
+    document["00080018"]["Value"] = [uid]
+    parts = list(retrieved_bulk(document, httpx.URL(url)))
+    response = send(client, [document], *parts, kind=kind)
+    assert response.status_code == 200, response.text
+    (back,) = stored(client, response)
+    ds.SOPInstanceUID = uid
+    same(back, ds)
+
+
+def retrieved_bulk(document: dict[str, Any], url: httpx.URL) -> Iterator[Part]:
+    """Every value that the metadata refer to, under the address they name."""
+    for element in document.values():
+        if "BulkDataURI" in element:
+            value = httpx.get(url.join(element["BulkDataURI"]), headers={"Accept": OCTETS})
+            assert value.status_code == 200
+            yield element["BulkDataURI"], OCTETS, value.content
+        for item in element.get("Value", []) if element["vr"] == "SQ" else []:
+            yield from retrieved_bulk(item, url)
 
 
 FROM_DCMTK = ("ct_head_phantom_54/I100.dcm", "sr/sr_document.dcm", "ecg/anonymous_ecg.dcm", "charset/chrGreek.dcm")
