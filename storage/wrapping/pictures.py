@@ -138,7 +138,7 @@ def _samples(image: Image.Image, *, in_colour: bool) -> Samples:
 
 def _is_white_zero(image: Image.Image) -> bool:
     """TIFF may count from white; Pillow turns 8 bits round, and leaves 16 as they are."""
-    return dict(getattr(image, "tag_v2", {})).get(_TIFF_PHOTOMETRIC, 1) == 0
+    return bool(dict(getattr(image, "tag_v2", {})).get(_TIFF_PHOTOMETRIC, 1) == 0)
 
 
 def _pixels(image: Image.Image, samples: Samples) -> bytes:
