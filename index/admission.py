@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, or_, select, update
 
-from index.database import Conflicting, Database, Prepared, Transaction
+from index.database import Database, Prepared, Transaction
 from index.declared_values import DeclaredValues, Owners, newest_generation
 from index.disagreements import Disagreements
 from index.entries import TERM_KINDS, Entry, Newcomer, list_member
 from index.records import Level, Origin
-from index.tables import changes, documents, instances, patients, rejected, series, studies, study_terms, tenants
+from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
 
 _MAXIMUM_LIST_CHARACTERS = 2000
 """A study's lists of modalities and SOP classes stop growing here."""
@@ -87,7 +87,7 @@ class Admission:
         self._add_change = prepare(changes.insert().values({name: bindparam(name) for name in _columns(changes)}))
         numbers = select(func.coalesce(func.max(changes.c.number), 0))
         numbers = numbers.where(changes.c.tenant_id == bindparam("tenant_id"))
-        self._highest = prepare(select(numbers.scalar_subquery(), newest_rejection(), newest_generation()))
+        self._highest = prepare(select(numbers.scalar_subquery(), newest_generation()))
         self._grow_modalities = self._grow(studies, "modalities_in_study")
         self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
         self._grow_series_classes = self._grow(series, "sop_classes")
@@ -127,7 +127,7 @@ class Admission:
         """Called after the commit: a rolled back tenant must not be remembered."""
         self._tenant_ids[name] = tenant_id
 
-    def admit(self, tx: Transaction, newcomers: Sequence[Newcomer], newest_rejection: int | None = None) -> None:
+    def admit(self, tx: Transaction, newcomers: Sequence[Newcomer]) -> None:
         """Insert instances that are not known yet. Their SOP Instance UIDs must differ."""
         if not newcomers:
             return
@@ -157,7 +157,7 @@ class Admission:
         owners = (Owners(p.patient_fk, p.study_fk, p.series_fk, number) for p, number in zip(places, ids, strict=True))
         said = zip(ordered, owners, strict=True)
         self.values.write(tx, ((one.tenant_id, rows, one.entry.record.dataset) for one, rows in said))
-        self.record_changes(tx, [change_of(one) for one in ordered], newest_rejection)
+        self.record_changes(tx, [change_of(one) for one in ordered])
 
     def _places(self, tx: Transaction, newcomers: Sequence[Newcomer], touches: list[Touch]) -> list[Place]:
         known: dict[tuple[object, ...], Place] = {}
@@ -293,20 +293,13 @@ class Admission:
         touch = self._counted(height, row, **more)
         tx.run(touch.statement, touch.params)
 
-    def record_changes(self, tx: Transaction, changes: Sequence[Change], newest_rejection: int | None = None) -> None:
-        """One row of the change feed for each; the last thing a transaction does.
-
-        From here on no other process can commit a rejection note. With `newest_rejection`, the newest there was when
-        the transaction looked for rejections, one that came in between makes it run again: else an instance and the
-        note that rejects it could pass each other unseen.
-        """
+    def record_changes(self, tx: Transaction, changes: Sequence[Change]) -> None:
+        """One row of the change feed for each; the last thing a transaction does."""
         tx.order_changes()
         highest = {}
         for tenant_id in sorted({one["tenant_id"] for one in changes}):
-            highest[tenant_id], newest, generation = tx.rows(self._highest, {"tenant_id": tenant_id})[0]
+            highest[tenant_id], generation = tx.rows(self._highest, {"tenant_id": tenant_id})[0]
             self.values.expect(generation)
-            if newest_rejection not in (None, newest):
-                raise Conflicting("A rejection note came in between")
         rows = []
         for one in changes:
             highest[one["tenant_id"]] += 1
@@ -371,8 +364,3 @@ def change(tenant_id: int, action: str, what: tuple[str, str, str, int], origin:
         "peer": origin.peer,
         "principal": origin.principal,
     }
-
-
-def newest_rejection() -> Any:
-    """A subquery: the newest rejection note in force of any tenant, 0 when there is none."""
-    return select(func.coalesce(func.max(rejected.c.removal_fk), 0)).scalar_subquery()

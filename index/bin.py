@@ -150,6 +150,7 @@ class Bin:
         named = {"tenant": tenant_id, "study": uids[0], "series": uids[1], "instance": uids[2]}
 
         def work(tx: Transaction) -> tuple[int, int]:
+            tx.order_removals(alone=True)
             going = [Live(*row) for row in tx.rows(self._below[depth], named)]
             if not going:
                 raise NotFound(f"There is no such {('study', 'series', 'instance')[depth - 1]}")
@@ -261,11 +262,9 @@ def _below(depth: int) -> Any:
     built = select(instances.c.id, *columns, instances.c.version).select_from(FROM[Level.IMAGE])
     named = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)[:depth]
     keys = zip(named, ("study", "series", "instance")[:depth], strict=True)
-    built = built.where(
+    return built.where(
         studies.c.tenant_id == bindparam("tenant"), *(column == bindparam(name) for column, name in keys)
-    )
-    # Locked, so that who deletes the same at the same time waits and then finds it gone.
-    return built.order_by(instances.c.id).with_for_update(of=instances)
+    ).order_by(instances.c.id)
 
 
 def _take_hidden(depth: int) -> Any:

@@ -114,6 +114,7 @@ class Catalog:
         return results
 
     def _take_in(self, tx: Transaction, arrivals: Sequence[_Arrival]) -> tuple[list[Added], dict[str, int]]:
+        tx.order_removals(alone=any(self._notes.is_note(one.entry) for one in arrivals))
         tenants = {name: self._admission.tenant_id(tx, name) for name in {one.entry.tenant for one in arrivals}}
         results: list[Added | None] = [None] * len(arrivals)
         waiting = list(range(len(arrivals)))
@@ -134,7 +135,7 @@ class Catalog:
     def _take_in_wave(
         self, tx: Transaction, arrivals: Sequence[_Arrival], wave: dict[tuple[int, str], int]
     ) -> list[tuple[int, Added]]:
-        known, newest = self._known(tx, list(wave))
+        known = self._known(tx, list(wave))
         results: dict[int, Added] = {}
         newcomers = []
         notes = []
@@ -146,8 +147,7 @@ class Catalog:
             if current is not None and current.id:
                 met: Added | None = self._versions.meet(tx, one, current, arrival.duplicates)
             elif current is not None:
-                met = self._notes.meet(tx, one, newest)
-                newest = newest if met else self._notes.newest(tx)
+                met = self._notes.meet(tx, one)
             else:
                 met = self._notes.meet_note(tx, one) if rule else None
             results[number] = met or STORED
@@ -155,25 +155,22 @@ class Catalog:
                 newcomers.append(one)
                 if rule:
                     notes.append((number, one, rule))
-        self._admission.admit(tx, newcomers, newest)
+        self._admission.admit(tx, newcomers)
         results.update({number: self._notes.apply(tx, one, rule) for number, one, rule in notes})
         return list(results.items())
 
-    def _known(self, tx: Transaction, identities: list[tuple[int, str]]) -> tuple[dict[tuple[int, str], Current], int]:
-        """What is there already, with id 0 for what a note rejects; and the newest rejection note."""
+    def _known(self, tx: Transaction, identities: list[tuple[int, str]]) -> dict[tuple[int, str], Current]:
+        """What is there already, with id 0 for what a note rejects."""
         known = {}
-        newest = 0
         for tenant in {number for number, _ in identities}:
             uids = [uid for number, uid in identities if number == tenant]
             alone = len(uids) == 1
             statement = self._known_alone if alone else self._known_many
             asked = uids[0] if alone else self._database.list_value(uids)
             for uid, *row in tx.rows(statement, {"tenant": tenant, "uids": asked}):
-                if uid is None:
-                    newest = row[0]
-                elif row[0] or (tenant, uid) not in known:
+                if row[0] or (tenant, uid) not in known:
                     known[tenant, uid] = Current(*row)
-        return known, newest
+        return known
 
     # Finding again
 
@@ -191,9 +188,7 @@ class Catalog:
         """Their DICOM JSON, each one zstd frame, in the same order. Raises NotFound when there is none."""
         return [row[0] for row in self._below("metadata", scope, (study, series, instance))]
 
-    def documents(
-        self, scope: Scope, study: str, series: str | None = None, instance: str | None = None
-    ) -> Documents:
+    def documents(self, scope: Scope, study: str, series: str | None = None, instance: str | None = None) -> Documents:
         """The same with what tells whether they have changed."""
         rows = self._below("metadata", scope, (study, series, instance))
         state = b"".join([row[1] for row in rows]) + repr([row[2] for row in rows]).encode()
@@ -284,9 +279,10 @@ class Catalog:
         identity = (tenant, version.key.sop_instance_uid)
 
         def work(tx: Transaction) -> None:
+            tx.order_removals(alone=True)
             at = (origin, _now_ms())
             one = self._versions.newcomer_from_aside(tx, (tenant, scope.tenant), version.number, at)
-            current = self._known(tx, [identity])[0].get(identity)
+            current = self._known(tx, [identity]).get(identity)
             if current is not None and not current.id:
                 raise Conflict("A rejection note has named this instance")
             self._versions.make_current(tx, one, current, "restored")
@@ -298,7 +294,9 @@ class Catalog:
         tenant = self._selection.tenant_id(scope.tenant)
         if tenant is None:
             return 0
-        ((number,),) = self._database.rows(self._prepared("newest change", statements.newest_change), {"tenant": tenant})
+        ((number,),) = self._database.rows(
+            self._prepared("newest change", statements.newest_change), {"tenant": tenant}
+        )
         return number or 0
 
     def changes(self, scope: Scope, after: int, limit: int) -> list[Change]:

@@ -212,6 +212,14 @@ class Transaction:
         """Unused primary keys, ascending, so that rows and their children can be inserted in bulk."""
         return self._driver.new_ids(self._connection, table, number)
 
+    def order_removals(self, *, alone: bool = False) -> None:
+        """Who takes instances out, or hides them, does it `alone`; who takes them in does it beside others of the kind.
+
+        Called first. So a rejection note and what it names cannot pass each other unseen, and nobody waits for a row
+        of a series that is about to go.
+        """
+        self._driver.order_removals(self._connection, alone=alone)
+
     def order_changes(self) -> None:
         """Until the commit no other process may number a change: readers of the feed never skip one."""
         self._driver.order_changes(self._connection)

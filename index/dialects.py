@@ -143,6 +143,10 @@ class Sqlite:
         """BEGIN IMMEDIATE lets one transaction write at a time already."""
 
     @staticmethod
+    def order_removals(_connection: Connection, *, alone: bool) -> None:
+        """The same."""
+
+    @staticmethod
     def matches(column: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
         return column.op("GLOB", is_comparison=True)(pattern)
 
@@ -239,6 +243,10 @@ class Postgresql:
     def order_changes(connection: Connection) -> None:
         # The number only has to be the same in every process of this index.
         connection.execute("SELECT pg_advisory_xact_lock(7301)")
+
+    @staticmethod
+    def order_removals(connection: Connection, *, alone: bool) -> None:
+        connection.execute(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(7302)")
 
     @staticmethod
     def matches(column: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:

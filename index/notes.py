@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from index.admission import newest_rejection
 from index.bin import UIDS, Bin, Live, Role, uids_of
-from index.database import Conflicting, Database, Transaction
-from index.entries import Newcomer
+from index.database import Database, Transaction
+from index.entries import Entry, Newcomer
 from index.reasons import Code, Reason
 from index.records import Level, StoreStatus
 from index.rejection import KEY_OBJECT_SELECTION, Rule, references, strictest, title
@@ -38,7 +37,6 @@ class Notes:
             .select_from(FROM[Level.IMAGE])
             .where(instances.c.tenant_id == bindparam("tenant"), database.one_of(instances.c.sop_instance_uid, "uids"))
             .order_by(instances.c.id)
-            .with_for_update(of=instances)
         )
         self._find_held = prepare(
             select(removed.c.sop_instance_uid, removed.c.sha256, removed.c.available_transfer_syntax_uid)
@@ -56,7 +54,6 @@ class Notes:
         self._revise = prepare(
             update(removals).where(removals.c.id == bindparam("row")).values(revision=removals.c.revision + 1)
         )
-        self._newest = prepare(select(newest_rejection()))
         self._find_note = prepare(
             select(removals.c.id).where(
                 removals.c.tenant_id == bindparam("tenant"), removals.c.note_uid == bindparam("uid")
@@ -65,9 +62,16 @@ class Notes:
 
     def rule_of(self, one: Newcomer) -> Rule | None:
         """The rule when the newcomer is a rejection note that has any effect."""
-        if one.entry.record.sop_class_uid != KEY_OBJECT_SELECTION:
+        return self._rule(one.entry)
+
+    def is_note(self, entry: Entry) -> bool:
+        """Whether it is a rejection note that has any effect."""
+        return self._rule(entry) is not None
+
+    def _rule(self, entry: Entry) -> Rule | None:
+        if entry.record.sop_class_uid != KEY_OBJECT_SELECTION:
             return None
-        rule = self._rules.get(title(one.entry.record.dataset))
+        rule = self._rules.get(title(entry.record.dataset))
         return rule if rule is not None and rule.hide != "nowhere" else None
 
     def meet_note(self, tx: Transaction, one: Newcomer) -> Added | None:
@@ -109,11 +113,8 @@ class Notes:
         reasons = (Reason(Code.REFERENCES_UNKNOWN, detail),) if missing else ()
         return Added(StoreStatus.STORED, reasons, rejected=len(going))
 
-    def meet(self, tx: Transaction, one: Newcomer, newest: int) -> Added | None:
-        """What becomes of an instance that notes in force name; None when it is to be taken in.
-
-        `newest` is the newest note that the transaction knows of; when it takes the instance in, there may be less.
-        """
+    def meet(self, tx: Transaction, one: Newcomer) -> Added | None:
+        """What becomes of an instance that notes in force name; None when it is to be taken in."""
         notes = tx.rows(self._find_notes, {"tenant": one.tenant_id, "uid": one.entry.record.key.sop_instance_uid})
         if not notes:
             return None
@@ -126,9 +127,6 @@ class Notes:
         if held and again == "refuse" and one.origin.via != "recovery":
             return Added(StoreStatus.REFUSED, (_REFUSAL,), record.blob_key)
         if held and again == "accept" and one.origin.via != "recovery":
-            tx.order_changes()
-            if self.newest(tx) != newest:
-                raise Conflicting("A rejection note came in between")
             tx.run(self._forgive, {"tenant": one.tenant_id, "uid": record.key.sop_instance_uid})
             tx.run_many(self._revise, [{"row": number} for number, _ in notes])
             return None
@@ -136,10 +134,6 @@ class Notes:
             return Added(StoreStatus.DUPLICATE, (), record.blob_key)
         self._bin.keep(tx, one._replace(action="rejected", version=len(held) + 1), notes[0][0])
         return STORED
-
-    def newest(self, tx: Transaction) -> int:
-        """The newest rejection note in force."""
-        return int(tx.rows(self._newest, {})[0][0])
 
     def _held(self, tx: Transaction, one: Newcomer) -> list[tuple[bytes, str, str, Role]]:
         asked = {"tenant": one.tenant_id, "uids": self._list([one.entry.record.key.sop_instance_uid])}

@@ -169,6 +169,7 @@ class Removals:
     def _adopt(
         self, tx: Transaction, tenant: str, said: Mapping[str, Any], record_key: str, references: Sequence[str]
     ) -> int:
+        tx.order_removals(alone=True)
         known = tx.rows(self._find, {"uid": said["uid"]})
         if known:
             return int(known[0][0])
@@ -184,6 +185,7 @@ class Removals:
         number, role = where
 
         def work(tx: Transaction) -> None:
+            tx.order_removals(alone=True)
             one = Newcomer(self._admission.tenant_id(tx, tenant), describe(tenant, record), origin, _now_ms())
             self.bin.keep(tx, one._replace(action="kept removed"), number, Role(role))
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, select, update
 
 from index import statements
-from index.admission import Admission, newest_rejection
+from index.admission import Admission
 from index.bin import DELETED, KEPT, UIDS, BinEntry, Role
 from index.database import Database, Transaction
 from index.entries import Newcomer, describe
@@ -76,7 +76,6 @@ class Restoration:
         named = (rejected.c.tenant_id == bindparam("tenant"), rejected.c.removal_fk == bindparam("removal"))
         self._forgive_all = prepare(delete(rejected).where(*named))
         self._forgive = prepare(delete(rejected).where(*named, database.one_of(rejected.c.sop_instance_uid, "uids")))
-        self._newest = prepare(select(newest_rejection()))
         self._notes = prepare(
             select(rejected.c.sop_instance_uid, func.min(rejected.c.removal_fk))
             .where(rejected.c.tenant_id == bindparam("tenant"), database.one_of(rejected.c.sop_instance_uid, "uids"))
@@ -131,7 +130,6 @@ class Restoration:
         if wish.entry.reason != DELETED:
             asked = {"tenant": wish.tenant_id, "removal": wish.entry.number, "uids": self._list(uids)}
             tx.run(self._forgive, asked)
-        newest = tx.rows(self._newest, {})[0][0]
         keepers = self._keepers(tx, wish, uids)
         staying = [row for row in page if self._keeper(row, keepers, wish) is not None]
         tx.run_many(
@@ -151,10 +149,11 @@ class Restoration:
             for row, entry in coming
             if row["id"] in taken
         ]
-        self._admit(tx, newcomers, newest, done)
+        self._admit(tx, newcomers, done)
         return done
 
     def _begin(self, tx: Transaction, wish: Wish) -> None:
+        tx.order_removals(alone=True)
         asked = {"tenant": wish.tenant_id, "removal": wish.entry.number}
         if not tx.changed(self._claim, asked):
             raise Conflict("It is being purged, or was restored by somebody else")
@@ -171,7 +170,7 @@ class Restoration:
         number = keepers.get((row["sop_instance_uid"], row["role"] == Role.NOTE))
         return wish.entry.number if number is None and row["role"] == Role.NOTE else number
 
-    def _admit(self, tx: Transaction, newcomers: Sequence[Newcomer], newest: int, done: Restored) -> None:
+    def _admit(self, tx: Transaction, newcomers: Sequence[Newcomer], done: Restored) -> None:
         uids = [one.entry.record.key.sop_instance_uid for one in newcomers]
         if not uids:
             return
@@ -183,7 +182,7 @@ class Restoration:
             if uid in known or fresh.setdefault(uid, one) is not one:
                 others.append(one)
         for some in _by_precedence(list(fresh.values())):
-            self._admission.admit(tx, some, newest)
+            self._admission.admit(tx, some)
         done.instances += len(fresh)
         for one in others:
             self._meet(tx, one, done)

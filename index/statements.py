@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import LargeBinary, Text, bindparam, cast, func, literal_column, null, select, union_all
+from sqlalchemy import LargeBinary, bindparam, cast, func, literal_column, null, select, union_all
 
 from index.database import Database
 from index.records import Level
@@ -72,8 +72,7 @@ def hidden(what: str) -> Any:
 def known(database: Database, *, alone: bool) -> Any:
     """What is there already under these SOP Instance UIDs, or under one alone, which is cheaper than a list of one.
 
-    With id 0 come those that a rejection note in force names, and without any UID the newest such note, as the id:
-    the one question that every arrival asks answers all three.
+    With id 0 come those that a rejection note in force names: the one question of every arrival answers both.
     """
     names = ("sop_instance_uid", "id", "sha256", "available_transfer_syntax_uid", "blob_key", "version")
 
@@ -92,8 +91,7 @@ def known(database: Database, *, alone: bool) -> Any:
     hidden = select(rejected.c.sop_instance_uid, literal_column("0"), *nothing).where(
         rejected.c.tenant_id == bindparam("tenant"), named(rejected.c.sop_instance_uid)
     )
-    newest = select(cast(null(), Text), func.coalesce(func.max(rejected.c.removal_fk), 0))
-    return union_all(there, hidden, newest.add_columns(*nothing))
+    return union_all(there, hidden)
 
 
 def of_parents(database: Database, level: Level) -> Any:
