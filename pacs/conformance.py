@@ -15,6 +15,7 @@ from dicomweb.openapi import media_type
 from dicomweb.operations import operations
 from dicomweb.routes import RESOURCES
 from dimse import contexts, status
+from dimse.upper_layer import LARGEST_SENT_PDU_BYTES
 from index.attributes import ATTRIBUTES, Attribute
 from index.reasons import Code
 from storage import sop_classes, syntaxes, transfer
@@ -38,7 +39,7 @@ def statement(settings: Settings) -> str:
         transfer_syntaxes=_transfer_syntaxes(),
         attributes=_table(("level", "keyword", "tag", "VR", "matching", "returned"), map(_attribute, ATTRIBUTES)),
         store_statuses=_table(("status", "meaning"), ((f"{code.status:04X}", code.meaning) for code in Code)),
-        query_statuses=_table(("status", "name"), _query_statuses()),
+        query_statuses=_table(("status", "when"), ((f"{code:04X}", text) for code, text in status.MEANINGS.items())),
         web_operations=_table(("request", "what", "PS3.18", "answers"), _web_operations()),
         dimse_port=str(dimse.port),
         web_port=str(settings.web.port),
@@ -56,7 +57,10 @@ def _overview() -> str:
     rows = [
         ("Verification", "yes", "yes"),
         (stored, "C-MOVE and C-GET sub-operations, `pacs send`", "yes"),
-        *((f"Query/Retrieve, {root} root", "no", services) for root, services in _services_by_root().items()),
+        *(
+            (f"Query/Retrieve, {root} root", "C-FIND, C-GET (`pacs fetch`)" if root == "study" else "no", services)
+            for root, services in _services_by_root().items()
+        ),
     ]
     return _table(("network service", "SCU", "SCP"), rows)
 
@@ -85,7 +89,7 @@ def _association_limits(settings: Settings) -> str:
     dimse = settings.dimse
     rows = (
         ("Maximum PDU size received", f"{dimse.maximum_pdu_bytes:,} bytes"),
-        ("Maximum PDU size sent", "what the peer takes, at most 1 MiB"),
+        ("Maximum PDU size sent", f"what the peer takes, at most {LARGEST_SENT_PDU_BYTES:,} bytes"),
         ("Associations at one time", f"{dimse.maximum_associations} in each listener process"),
         ("Associations of one network address", str(dimse.maximum_associations_per_peer)),
         ("Asynchronous operations", "one operation at a time (window 1,1)"),
@@ -110,12 +114,6 @@ def _attribute(row: Attribute) -> tuple[str, ...]:
     returned = "always" if row.default else "on request"
     kinds = ", ".join(kind.removesuffix(" Matching") for kind in row.kinds) or "none"
     return (row.level.value, row.keyword, f"({row.tag[:4]},{row.tag[4:]})", row.vr, kinds, returned)
-
-
-def _query_statuses() -> Iterable[tuple[str, str]]:
-    for name, value in vars(status).items():
-        if name.isupper() and isinstance(value, int):
-            yield f"{value:04X}", name.replace("_", " ").capitalize()
 
 
 def _web_operations() -> Iterable[tuple[str, ...]]:
