@@ -7,8 +7,10 @@ is kept in `ignored`, and a field that answers of this level never have in `unre
 
 import difflib
 import re
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from dicomweb.errors import BadRequest
@@ -28,7 +30,8 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _MOST_ROWS: Final = 2**31 - 1
 _CREATOR: Final = re.compile(r"[0-9A-Fa-f]{3}[13579BDFbdf]00[1-9A-Fa-f][0-9A-Fa-f]")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
-_ODD: Final = "13579BDFbdf"
+_ODD: Final = "13579BDF"
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f]")
 
 
 @dataclass(slots=True)
@@ -128,34 +131,37 @@ def _include(request: SearchRequest, _name: str, text: str) -> None:
 
 
 def _include_one(request: SearchRequest, item: str) -> None:
-    """One attribute to return: by keyword or tag, inside of sequences, private with or without its creator."""
+    tags, creator = _field(item)
+    if not returnable(request.level, tags[0]):
+        request.unreturned.append(item)
+    elif creator and len(tags) == 1:
+        request.private.add((tags[0], creator))
+    else:
+        request.returned.add(tags[0])
+        if tags[0][3] in _ODD:
+            # A private attribute is returned with the element that tells its creator (PS3.18 10.6.3.3).
+            request.returned.add(f"{tags[0][:4]}00{tags[0][4:6]}")
+        if len(tags) > 1:
+            request.paths.add(tags)
+
+
+@lru_cache(maxsize=1024)
+def _field(item: str) -> tuple[tuple[str, ...], str]:
+    """The tags of an attribute to return, from the outermost sequence on, and the Private Creator of the first.
+
+    Remembered, because clients ask for the same fields with every search. Unlike the tags of the parsed path, private
+    ones keep the block that the client wrote.
+    """
     try:
         path = attribute_paths.parse(item)
     except InvalidQuery as exc:
         raise BadRequest(f"includefield: {exc.detail}") from exc
-    tags = _tags_as_given(item)
-    if not returnable(request.level, tags[0]):
-        request.unreturned.append(item)
-        return
-    if len(tags) == 1 and path[0].creator:
-        request.private.add((tags[0], path[0].creator))
-        return
-    request.returned.add(tags[0])
-    if path[0].is_private:
-        # A private attribute is returned with the element that tells its creator (PS3.18 10.6.3.3).
-        request.returned.add(f"{tags[0][:4]}00{tags[0][4:6]}")
-    if len(tags) > 1:
-        request.paths.add(tags)
-
-
-def _tags_as_given(item: str) -> tuple[str, ...]:
-    """The tags of a path; unlike those of the parsed path, private ones have the block that the client wrote."""
     names = [part.partition("[")[0].strip("()").replace(",", "") for part in item.split(".")]
-    parsed = attribute_paths.parse(item)
-    return tuple(
+    tags = tuple(
         name.upper() if len(name) == 8 and set(name) <= _HEX else step.tag
-        for name, step in zip(names, parsed, strict=True)
+        for name, step in zip(names, path, strict=True)
     )
+    return tags, path[0].creator
 
 
 def _is_whole(tag: str, request: SearchRequest) -> bool:
@@ -242,7 +248,7 @@ def _take_attribute(request: SearchRequest, name: str, text: str) -> None:
     if attribute is None and not _looks_like_attribute(name):
         request.ignored.append(name)
         return
-    if any(char < " " or char == "\x7f" for char in text):
+    if _CONTROLS.search(text):
         raise InvalidQuery(f"The value of {name[:64]} holds control characters")
     if attribute is _TIMEZONE:
         request.timezone = _offset(request, text)

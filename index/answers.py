@@ -240,6 +240,7 @@ def _item(item: Document, paths: Sequence[tuple[str, ...]]) -> Document:
     return _trimmed(asked, [path for path in paths if len(path) > 1])
 
 
+@lru_cache(maxsize=4096)
 def returnable(level: Level, tag: str) -> bool:
     """False for what answers of this level never hold: attributes of the levels below, and what no row keeps.
 

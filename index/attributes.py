@@ -238,9 +238,9 @@ DEFAULT_TAGS: Mapping[Level, frozenset[str]] = MappingProxyType(
     {level: frozenset(row.tag for row in ATTRIBUTES if row.level is level and row.default) for level in Level}
 )
 
-_DEPTH = {level: number for number, level in enumerate(Level)}
+_DOWN_TO = {level: tuple(Level)[: number + 1] for number, level in enumerate(Level)}
 
 
 def levels_down_to(level: Level) -> tuple[Level, ...]:
     """The level and those above it, from PATIENT on: the levels whose attributes a query at `level` may name."""
-    return tuple(Level)[: _DEPTH[level] + 1]
+    return _DOWN_TO[level]
