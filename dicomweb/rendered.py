@@ -1,4 +1,4 @@
-"""Rendered resources (PS3.18 10.4.1.1.3): images, presentation states, reports, documents and videos to be looked at.
+"""Rendered resources (PS3.18 10.4.1.1.3): images, states, waveforms, reports, documents and videos to be seen.
 
 One thing leaves as a single part, several as multipart/related. What a resource has several of is the client's
 choice: a multi-frame image is its first frame in `image/jpeg`, all its frames in motion in `image/gif`, and every
@@ -95,7 +95,7 @@ def _frames_shown(instance: StoredInstance, choice: Choice, numbers: Sequence[in
             raise NotFound("The instance has no such frame")
         return numbers
     has_room = choice.packaging == "multipart" or choice.media_type == _GIF
-    return range(1, frames + 1) if has_room else (1,)
+    return range(1, frames + 1) if has_room and frames else (1,)
 
 
 def _views_of_image(

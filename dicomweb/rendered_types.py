@@ -10,7 +10,10 @@ from storage.pixels import presentation_classes
 from storage.structured import content
 from storage.transfer import media_type
 
-Kind = Literal["image", "video", "presentation state", "report", "document", "other"]
+Kind = Literal["image", "video", "presentation state", "waveform", "report", "document", "other"]
+
+_WAVEFORM_CLASSES: Final = "1.2.840.10008.5.1.4.1.1.9."
+_SOUND_CLASSES: Final = "1.2.840.10008.5.1.4.1.1.9.4."
 
 PDF: Final = "application/pdf"
 HTML: Final = "text/html"
@@ -74,6 +77,7 @@ class Category:
 
 _IMAGE: Final = Category("image", IMAGE)
 _STATE: Final = Category("presentation state", IMAGE)
+_WAVEFORM: Final = Category("waveform", IMAGE)
 _REPORT: Final = Category("report", REPORT)
 _OTHER: Final = Category("other", ())
 _DOCUMENTS: Final = {uid: Category("document", offers) for uid, offers in DOCUMENTS.items()}
@@ -90,4 +94,6 @@ def category_of(instance: StoredInstance) -> Category:
         return _DOCUMENTS[instance.sop_class_uid]
     if content.is_report(instance.sop_class_uid):
         return _REPORT
+    if instance.sop_class_uid.startswith(_WAVEFORM_CLASSES) and not instance.sop_class_uid.startswith(_SOUND_CLASSES):
+        return _WAVEFORM
     return _STATE if presentation_classes.is_state(instance.sop_class_uid) else _OTHER

@@ -17,6 +17,8 @@ _MOST_ANIMATED: Final = 2000
 """Frames of an animation: above it a browser is not the right viewer."""
 
 
+_WAVEFORMS: Final = "54000100"
+
 Draw = Callable[[int], bytes]
 """A frame of one instance, by its number from 1, as a picture."""
 
@@ -24,10 +26,14 @@ Draw = Callable[[int], bytes]
 def open_pictures(shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstance, options: RenderOptions) -> Draw:
     """What draws the frames of an instance; its metadata are read once, however many are drawn.
 
-    What has no pixels gets a neutral picture with its modality. Raises NotFound, as drawing does.
+    Waveforms are drawn; what else has no pixels gets a neutral picture with its modality. Raises NotFound, as
+    drawing does.
     """
     instance = where if isinstance(where, StoredInstance) else shelf.catalog.locate(scope, where)
     dataset = dataset_of(shelf, scope, instance.key)
+    if instance.layout.pixels is None and _WAVEFORMS in dataset:
+        source = StoredFrame(b"", dataset, instance.transfer_syntax_uid, bulk=shelf.reader(instance).bulk)
+        return partial(_draw_waveforms, source, options, shelf.limits.decoded_bytes)
     if instance.layout.pixels is None or is_video(instance):
         label = "VIDEO" if instance.layout.pixels else text(dataset, "00080060")
         return partial(_draw_icon, label, options)
@@ -46,6 +52,18 @@ def _draw_icon(label: str, options: RenderOptions, number: int) -> bytes:
     if number != 1:
         raise NotFound(f"There is no frame {number}")
     return icon.draw(label, options)
+
+
+def _draw_waveforms(source: StoredFrame, options: RenderOptions, limit_bytes: int, number: int) -> bytes:
+    from storage.pixels import waveforms
+
+    if number != 1:
+        raise NotFound(f"There is no frame {number}")
+    try:
+        return waveforms.draw(source, options, limit_bytes=limit_bytes)
+    except CannotUnderstand:
+        # Sound, for instance, is nothing to look at.
+        return icon.draw(text(source.dataset, "00080060"), options)
 
 
 def animation(

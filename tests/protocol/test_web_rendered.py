@@ -23,6 +23,7 @@ from tests.samples import sample
 
 CT, REPORT, KEYS = "ct_head_phantom_54/I100.dcm", "generated/sr_tid1500.dcm", "generated/key_objects.dcm"
 PDF, ECG, CINE = "generated/encapsulated_pdf.dcm", "ecg/anonymous_ecg.dcm", "us_cine/examples_ybr_color.dcm"
+CONTOURS = "generated/rtstruct.dcm"
 CDA = b'<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><id root="1.2"/></ClinicalDocument>'
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -65,7 +66,7 @@ def encapsulated(kind: str, mime: str, data: bytes) -> Dataset:
 @pytest.fixture(scope="module")
 def things(client: httpx.Client) -> Things:
     found = {}
-    for name in (CT, REPORT, KEYS, PDF, ECG, CINE):
+    for name in (CT, REPORT, KEYS, PDF, ECG, CINE, CONTOURS):
         assert stow(client, sample(name).read_bytes()).status_code in (200, 202)
         with quiet():
             found[name] = pydicom.dcmread(sample(name), force=True)
@@ -181,8 +182,9 @@ def test_kinds_that_a_client_does_not_take_are_left_out(client: httpx.Client, th
         assert response.status_code == 200
         assert {kind for kind, _, _ in parts_of(response)} == kinds
     assert get(client, f"{study}/rendered", "video/mp4").status_code == 406
-    ecg = things.samples[ECG]
-    assert get(client, f"/studies/{ecg.StudyInstanceUID}/rendered").status_code == 404
+    plan = things.samples[CONTOURS]
+    series = f"/studies/{plan.StudyInstanceUID}/series/{plan.SeriesInstanceUID}"
+    assert get(client, f"{series}/rendered").status_code == 404
     assert get(client, "/studies/1.2.3.99/rendered").status_code == 404
 
 
@@ -292,9 +294,27 @@ def test_documents(client: httpx.Client, things: Things) -> None:
 
 
 def test_what_has_no_rendered_form(client: httpx.Client, things: Things) -> None:
-    assert get(client, things.path(ECG) + "/rendered").status_code == 404
-    assert get(client, things.path(ECG) + "/thumbnail").status_code == 200
+    assert get(client, things.path(CONTOURS) + "/rendered").status_code == 404
+    assert get(client, things.path(CONTOURS) + "/thumbnail").status_code == 200
     assert get(client, things.path(REPORT) + "/frames/1/rendered").status_code == 404
+
+
+def test_waveforms(client: httpx.Client, things: Things) -> None:
+    path = things.path(ECG)
+    found = picture(get(client, f"{path}/rendered", "image/png").content)
+    # Ten seconds of 25 mm, twelve rows of 25 mm, 4 pixels a mm.
+    assert found.shape == (1200, 1000, 3)
+    group = things.samples[ECG].WaveformSequence[0]
+    volts = np.frombuffer(group.WaveformData, "<i2").reshape(-1, 12) * 1.25 / 1000
+    for channel in range(12):
+        row = found[100 * channel + 18 : 100 * channel + 80].max(axis=-1) < 60
+        peak = volts[:, channel] - np.median(volts[:, channel])
+        reach = min(40, 40 * np.abs(peak).max())
+        ink = np.nonzero(row.any(axis=1))[0]
+        assert ink.size and ink.max() - ink.min() >= 0.4 * reach
+    assert Image.open(io.BytesIO(get(client, f"{path}/thumbnail", viewport="64,64").content)).size == (53, 64)
+    assert get(client, f"{path}/frames/1/rendered").status_code == 404
+    assert len(parts_of(get(client, f"{path}/rendered", 'multipart/related; type="image/jpeg"'))) == 1
 
 
 def test_regions_of_the_source(client: httpx.Client, things: Things) -> None:

@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence
 
 from index.errors import CannotUnderstand, InvalidQuery, PacsError
 from index.records import Region, RenderOptions
-from storage.pixels import animation, lab, overlays, profiles
+from storage.pixels import animation, lab, overlays, profiles, waveforms
 from storage.pixels.description import ImageDescription, StoredFrame
 from storage.pixels.render import animate, render_frame
 from tests.pixel_objects import LIMIT_BYTES, image, load, quiet, read, scanned, written
@@ -399,3 +399,50 @@ def test_dcmtk_draws_the_same_overlays(tmp_path: Path) -> None:
     theirs = np.asarray(Image.open(tmp_path / "out.png").convert("L"))
     assert np.abs(seen(ds).astype(int) - theirs).max() <= 1
     assert pydicom.dcmread(tmp_path / "image.dcm").overlay_array(0x6000).any()
+
+
+# Waveforms
+
+
+def waveform(samples: np.ndarray, kind: str, **attributes: object) -> dict[str, object]:
+    channels = [item(ChannelLabel=f"C{number}") for number in range(samples.shape[1])]
+    group = item(NumberOfWaveformChannels=samples.shape[1], NumberOfWaveformSamples=samples.shape[0],
+                 SamplingFrequency=100, WaveformBitsAllocated=8 * samples.dtype.itemsize,
+                 WaveformSampleInterpretation=kind, ChannelDefinitionSequence=channels)  # fmt: skip
+    for keyword, value in attributes.items():
+        setattr(group, keyword, value)
+    ds = Dataset()
+    ds.WaveformSequence = Sequence([group])
+    dataset = ds.to_json_dict()
+    data = base64.b64encode(samples.astype(samples.dtype.newbyteorder("<")).tobytes()).decode()
+    dataset["54000100"]["Value"][0]["54001010"] = {"vr": "OW", "InlineBinary": data}
+    return dataset
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("SB", "i1"), ("UB", "u1"), ("SS", "i2"), ("US", "u2"), ("SL", "i4")])
+def test_waveforms_of_every_type_fill_their_rows(kind: str, dtype: str) -> None:
+    wave = np.sin(np.linspace(0, 20, 500)) * 50 + 60
+    samples = np.stack([wave, wave[::-1]], axis=-1).astype(dtype)
+    frame = StoredFrame(b"", waveform(samples, kind), "1.2.840.10008.1.2.1")
+    drawn = Image.open(io.BytesIO(waveforms.draw(frame, PNG, limit_bytes=LIMIT_BYTES)))
+    found = np.asarray(drawn).max(axis=-1) < 60
+    assert drawn.size == (500, 200)
+    for row in (found[:100], found[100:]):
+        rows, columns = np.nonzero(row[:, 60:])
+        assert rows.max() - rows.min() > 75 and len(np.unique(columns)) == 440
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["003A0005", "003A0010", "003A001A", "54001006", "54001010", "003A0200"]),
+        st.lists(st.sampled_from([0, 1, -1, 2, 500, 2**31, 1e300, "SS", "MB", {}]), max_size=2),
+    )
+)
+@settings(deadline=None, max_examples=40)
+def test_damaged_waveforms(changes: dict[str, list[object]]) -> None:
+    dataset = waveform(np.zeros((500, 2), "i2"), "SS")
+    dataset["54000100"]["Value"][0] |= {tag: {"vr": "DS", "Value": value} for tag, value in changes.items()}  # type: ignore[index]
+    try:
+        assert waveforms.draw(StoredFrame(b"", dataset, "1.2.840.10008.1.2.1"), PNG, limit_bytes=1 << 24)
+    except CannotUnderstand:
+        return
