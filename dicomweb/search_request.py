@@ -7,7 +7,6 @@ is kept in `ignored`, and a field that answers of this level never have in `unre
 
 import difflib
 import re
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
