@@ -149,6 +149,8 @@ def searchable_vr(path: Path, vr: str) -> str:
     """The VR to declare an attribute with; `vr` is what the administrator says, or empty. Raises InvalidQuery."""
     known = paths.vr_of(path)
     name = paths.name_of(path)
+    if any(step.tag < "0008" or step.tag.endswith("0000") for step in path):
+        raise InvalidQuery(f"{name} is not kept: data sets have no group lengths, commands or meta information")
     if any(step.is_private and not step.creator for step in path):
         raise InvalidQuery(f"{name} is private: name its Private Creator, as in 0019100A[GEMS_ACQU_01]")
     if known and vr and known != vr:

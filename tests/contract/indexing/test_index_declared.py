@@ -309,6 +309,8 @@ def test_fuzzy_names(index: Index, words: str, found: bool) -> None:
     [
         ("RequestAttributesSequence", Level.SERIES, "", "declare the attributes inside it"),
         ("PixelData", Level.IMAGE, "", "cannot be searched"),
+        ("TransferSyntaxUID", Level.IMAGE, "", "is not kept"),
+        ("00080000", Level.IMAGE, "", "is not kept"),
         ("0019100A", Level.SERIES, "LO", "name its Private Creator"),
         ("0019100A[NOBODY KNOWS]", Level.SERIES, "", "say which"),
         ("0019100A[NOBODY KNOWS]", Level.SERIES, "OB", "cannot be searched"),
