@@ -61,7 +61,7 @@ class Plan:
     position: int = -1
     rows: Sequence[int] = ()
     newest: bool = False
-    """A lookup whose rows are the matches, so that the newest ones suffice."""
+    """The studies that have the term are the matches, so that the newest of them suffice."""
 
     @property
     def shape(self) -> tuple[object, ...]:

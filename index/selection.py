@@ -80,7 +80,7 @@ class Selection:
         paging = (query.order, query.limit is None, bool(query.offset))
 
         def build(criteria: Sequence[Criterion], plan: Plan, restricted: bool) -> Select[Any]:
-            built = self._where(select(TABLE_OF[query.level].c.id), query, criteria, plan, restricted)
+            built = self._where(select(_identity(query, plan)), query, criteria, plan, restricted)
             return _paged(built.order_by(*_order(query, plan, restricted)), query)
 
         return [row[0] for row in self._rows(scope, query, wanted, (("ids", *paging), build))]
@@ -89,7 +89,7 @@ class Selection:
         """Number of matching rows, without limit and offset; counting stops at `most`."""
 
         def build(criteria: Sequence[Criterion], plan: Plan, restricted: bool) -> Select[Any]:
-            identity = TABLE_OF[query.level].c.id
+            identity = _identity(query, plan)
             if most is None:
                 return self._where(select(func.count(identity)), query, criteria, plan, restricted)
             some = self._where(select(identity), query, criteria, plan, restricted).limit(bindparam("most"))
@@ -111,7 +111,7 @@ class Selection:
             plan = self._planner.plan(query, criteria, tenant, wanted)
             restricted = scope.study_instance_uids is not None
             name, build = what
-            if name[0] == "ids" and not restricted and wanted and _takes_newest(query, criteria, plan):
+            if not restricted and wanted and _takes_newest(query, criteria, plan):
                 plan = replace(plan, newest=True)
             shape = (name, query.level, _shape(criteria), plan.shape, _has_many_keys(query), restricted)
             statement = self._shapes.get(shape)
@@ -142,6 +142,8 @@ class Selection:
     def _where(
         self, built: Select[Any], query: Query, criteria: Sequence[Criterion], plan: Plan, restricted: bool
     ) -> Select[Any]:
+        if plan.way is Way.TERM and plan.newest:
+            return self._follow(built, query, criteria[plan.position], plan)
         built = built.select_from(_source(query.level, plan))
         owner = patients if query.level is Level.PATIENT else studies
         by_list = plan.way in (Way.KEY, Way.LIST)
@@ -187,6 +189,10 @@ class Selection:
         if level is Level.PATIENT:
             return exists().where(studies.c.patient_fk == patients.c.id, visible)
         return visible
+
+
+def _identity(query: Query, plan: Plan) -> Any:
+    return _CHOSEN.c.study_fk if plan.way is Way.TERM and plan.newest else TABLE_OF[query.level].c.id
 
 
 def _source(level: Level, plan: Plan) -> Any:
@@ -241,8 +247,8 @@ def is_single(query: Query, keyword: str) -> bool:
 
 
 def _takes_newest(query: Query, criteria: Sequence[Criterion], plan: Plan) -> bool:
-    """True when the newest of the studies that a lookup finds are the list, so that no other row is looked at."""
-    sole = plan.way is Way.LOOKUP and is_all(criteria, plan.position)
+    """True when the newest of the studies that have a term are the list, so that no other row is looked at."""
+    sole = plan.way in (Way.LOOKUP, Way.TERM) and is_all(criteria, plan.position)
     return sole and query.level is Level.STUDY and is_newest(query)
 
 
