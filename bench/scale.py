@@ -168,7 +168,7 @@ def measure(url: str, data: Sequence[Path], options: argparse.Namespace) -> Figu
         with _server(Path(folder), url) as server:
             figures["start"] = {"ready s": server.ready_seconds}
             for one in chosen:
-                figures[one.name] = {"cold ms": _ask(server, one, options.studies, first=100_003, times=1)[0]}
+                figures[one.name] = {"cold ms": _ask(server, one, options.studies, first=13, times=1)[0]}
             for one in chosen:
                 figures[one.name] |= _warm(server, one, options.studies)
                 _tell(f"{one.name}: {figures[one.name]}")

@@ -70,7 +70,9 @@ QUERIES = (
     Named("newest 100", lambda i, _: f"/studies?limit=100&offset={i % 26}", 100),
     Named("one month, 100", lambda i, _: f"/studies?{_month(i)}&limit=100", 100),
     Named(
-        "common modality, 100", lambda i, _: f"/studies?ModalitiesInStudy={_COMMON[i % 5]}&limit=100&offset={i}", 100
+        "common modality, 100",
+        lambda i, _: f"/studies?ModalitiesInStudy={_COMMON[i % 5]}&limit=100&offset={i % 26}",
+        100,
     ),
     Named(
         "rare modality in a year, 100",
