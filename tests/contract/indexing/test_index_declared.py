@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from config import settings
 from index.access import Scope
@@ -24,6 +24,7 @@ from index.jobs import ClaimLost, Handlers, Jobs
 from index.query import Query
 from index.records import InstanceRecord, Level, StoreStatus
 from index.register import Register
+from index.tables import jobs as jobs_table
 from index.tables import tenants
 from tests.indexes import Index
 from tests.records import ORIGIN, a_record, another, new_uid, to_json
@@ -390,6 +391,47 @@ def test_a_job_that_is_asked_for_while_it_runs_runs_again(index: Index) -> None:
     assert fourth is not None
     jobs.finish(fourth)
     assert not [one for one in jobs.waiting() if one.key == key]
+
+
+def test_several_workers_never_do_the_same_job(index: Index, elsewhere: Database) -> None:
+    kind = uuid4().hex
+    with index.database.write() as tx:
+        for number in range(20):
+            Jobs(index.database).ask(tx, kind, str(number))
+    taken: list[str] = []
+
+    def work(database: Database) -> None:
+        jobs = Jobs(database)
+        while job := jobs.claim({kind: iter}):
+            taken.append(job.key)
+            jobs.finish(job)
+
+    threads = [threading.Thread(target=work, args=(database,)) for database in (index.database, elsewhere)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken, key=int) == [str(number) for number in range(20)]
+
+
+def test_the_job_of_a_dead_worker_is_taken_over_and_its_steps_count_no_more(index: Index) -> None:
+    jobs, kind = Jobs(index.database), uuid4().hex
+    with index.database.write() as tx:
+        jobs.ask(tx, kind, "")
+    dead = jobs.claim({kind: iter})
+    assert dead is not None and jobs.claim({kind: iter}) is None
+    long_ago = index.database.prepare(update(jobs_table).where(jobs_table.c.kind == kind).values(beat_ms=1))
+    with index.database.write() as tx:
+        tx.run(long_ago, {})
+    heir = jobs.claim({kind: iter})
+    assert heir is not None and heir.attempts == 2
+    with pytest.raises(ClaimLost), index.database.write() as tx:
+        jobs.beat(tx, dead)
+    jobs.finish(dead)
+    with index.database.write() as tx:
+        jobs.beat(tx, heir)
+    jobs.finish(heir)
+    assert jobs.claim({kind: iter}) is None
 
 
 def test_an_instance_that_is_sent_twice_changes_nothing(index: Index) -> None:
