@@ -12,7 +12,7 @@ const COLUMNS: { title: string; keyword?: string; className?: string }[] = [
   { title: "Patient ID", keyword: "PatientID", className: "wide" },
   { title: "Study date", keyword: "StudyDate" },
   { title: "Modality" },
-  { title: "Description", keyword: "StudyDescription" },
+  { title: "Description", keyword: "StudyDescription", className: "medium" },
   { title: "Accession", keyword: "AccessionNumber", className: "wide" },
   { title: "Referring", keyword: "ReferringPhysicianName", className: "widest" },
   { title: "Images", className: "number wide" },
@@ -93,7 +93,7 @@ function Row({ study, ...props }: Pick<Props, "current" | "marked" | "onSelect" 
           ))}
         </Group>
       </Table.Td>
-      <Table.Td className="description">{text(ds, "00081030")}</Table.Td>
+      <Table.Td className="medium">{text(ds, "00081030")}</Table.Td>
       <Table.Td className="wide">{text(ds, "00080050")}</Table.Td>
       <Table.Td className="widest">{name(ds, "00080090")}</Table.Td>
       <Table.Td className="number wide">{Number(text(ds, "00201208")).toLocaleString()}</Table.Td>
@@ -114,7 +114,7 @@ export function StudyTable(props: Props) {
     event.preventDefault();
   };
   return (
-    <Table.ScrollContainer minWidth={560} className="studies" tabIndex={0} onKeyDown={move} aria-label="Studies">
+    <Table.ScrollContainer minWidth={340} className="studies" tabIndex={0} onKeyDown={move} aria-label="Studies">
       <Table highlightOnHover stickyHeader verticalSpacing={6}>
         <Table.Thead>
           <Table.Tr>
