@@ -188,7 +188,7 @@ steps = st.one_of(
 @pytest.fixture(params=[archives.embedded, archives.scale_out], ids=["embedded", "scale-out"])
 def make(request: pytest.FixtureRequest) -> Iterator[tuple[object, int]]:
     """How an archive is made, and how many sequences it gets."""
-    yield request.param, 20 if request.param is archives.embedded else 3
+    yield request.param, 12 if request.param is archives.embedded else 2
 
 
 def test_random_sequences(make: tuple[object, int]) -> None:

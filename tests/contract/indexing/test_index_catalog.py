@@ -250,6 +250,28 @@ def test_a_series_that_goes_takes_its_modality_along(index: Index) -> None:
     assert [index.search.count(index.scope, Query(level)) for level in Level] == [0, 0, 0, 0]
 
 
+def test_a_study_goes_as_a_whole(index: Index) -> None:
+    """Readers see all of it or nothing, and a thousand instances take no more statements than one."""
+    study = new_uid()
+    several = [new_uid() for _ in range(4)]
+    records = [a_record(StudyInstanceUID=study, SeriesInstanceUID=several[number % 4]) for number in range(1000)]
+    index.catalog.add_many(index.scope.tenant, records, ORIGIN, duplicates="refuse")
+    seen: set[int] = set()
+    gone = threading.Event()
+
+    def look() -> None:
+        while not gone.is_set():
+            seen.add(index.search.count(index.scope, Query(Level.IMAGE, (Exact("StudyInstanceUID", study),))))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    assert index.catalog.removals.delete(index.scope, (study, None, None), ORIGIN, 30.0)[1] == 1000
+    gone.set()
+    reader.join()
+    assert seen <= {0, 1000}
+    assert [index.search.count(index.scope, Query(level)) for level in Level] == [0, 0, 0, 0]
+
+
 def test_counters_follow_every_instance(index: Index) -> None:
     study, other = new_uid(), new_uid()
     first, second = new_uid(), new_uid()
