@@ -66,6 +66,8 @@ class Choice:
     """Best first; empty when anything will do."""
     fallback: bool = False
     """True when the stored form is better than a refusal, because the client did not insist on these syntaxes."""
+    quality: float = 1.0
+    """How much the client wants it, against other choices."""
 
     @property
     def as_stored_ok(self) -> bool:
@@ -193,16 +195,16 @@ def _specificity(wanted: MediaRange, offer: Offer) -> int:
 
 def _choice(wanted: MediaRange, offer: Offer) -> Choice | None:
     if wanted.transfer_syntax == "*" or not offer.default:
-        return Choice(offer.media_type, offer.packaging)
+        return Choice(offer.media_type, offer.packaging, quality=wanted.quality)
     if not wanted.transfer_syntax:
         # A study with one video must not be a refusal as a whole: what has no default form goes out as it is.
         fallback = wanted.media_type == "*/*" or offer.media_type in _WHOLE_OBJECTS
-        return Choice(offer.media_type, offer.packaging, offer.default, fallback)
+        return Choice(offer.media_type, offer.packaging, offer.default, fallback, wanted.quality)
     if wanted.transfer_syntax in NEVER_ON_THE_WEB:
         return None
     if offer.allowed is not None and wanted.transfer_syntax not in offer.allowed:
         return None
-    return Choice(offer.media_type, offer.packaging, (wanted.transfer_syntax,))
+    return Choice(offer.media_type, offer.packaging, (wanted.transfer_syntax,), quality=wanted.quality)
 
 
 def _describe(offer: Offer, *, with_syntax: bool) -> str:

@@ -127,7 +127,11 @@ class Endpoint:
         except Exception:
             logger.exception("unexpected error in a request", extra={"path": scope["path"]})
             reply = error_reply(500, "Internal error; the server's log says more")
-        await reply.send(scope, receive, send)
+        try:
+            await reply.send(scope, receive, send)
+        except PacsError as error:
+            # The status has gone out already. The server closes the connection, and the client sees that bytes lack.
+            logger.warning("an answer breaks off", extra={"reason": error.detail})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply | StreamReply:
         principal = scope.get("state", {}).get("principal")

@@ -5,6 +5,8 @@ A frame as stored is one read at a known place: one hop to a thread, one look-up
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from dicomweb.accept import FRAMES, Choice
 from dicomweb.caching import entity_tag, instance_headers, not_modified
@@ -51,13 +53,19 @@ def _wanted(choices: Sequence[Choice]) -> Wanted:
 
 
 def open_frames(call: Call, where: InstanceKey | StoredInstance, choices: Sequence[Choice]) -> OpenFrames:
-    """The frames of an instance in the best form that the client takes. Raises NotFound, NotAcceptable."""
-    try:
-        return call.archive.open_frames(call.principal, where, _wanted(choices))
-    except NotAcceptable:
-        if not any(choice.fallback for choice in choices):
-            raise
-        return call.archive.open_frames(call.principal, where, Wanted(never=NEVER_ON_THE_WEB))
+    """The frames of an instance in the best form that the client takes. Raises NotFound, NotAcceptable.
+
+    Among forms that it wants equally the stored one is the best.
+    """
+    refusal = NotAcceptable()
+    for _, equals in groupby(choices, attrgetter("quality")):
+        try:
+            return call.archive.open_frames(call.principal, where, _wanted(list(equals)))
+        except NotAcceptable as error:
+            refusal = error
+    if not any(choice.fallback for choice in choices):
+        raise refusal
+    return call.archive.open_frames(call.principal, where, Wanted(never=NEVER_ON_THE_WEB))
 
 
 def packaging_of(choices: Sequence[Choice], transfer_syntax_uid: str) -> tuple[str, str]:

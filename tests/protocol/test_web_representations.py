@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from xml.etree import ElementTree
 
 import httpx
@@ -125,6 +126,20 @@ def test_what_an_object_cannot_be(client: httpx.Client, images: dict[str, pydico
     response = client.get(path_of(images[STORED[0]]), headers={"Accept": accept})
     assert response.status_code == 406
     assert response.json()["error"]["message"]
+
+
+def test_what_is_wanted_most_goes_before_what_is_stored(
+    client: httpx.Client, images: dict[str, pydicom.Dataset]
+) -> None:
+    url = path_of(images[STORED[0]]) + "/frames/1"
+    for accept, expected in (
+        ("image/jls, application/octet-stream;q=0.5", "image/jls"),
+        ("image/jls;q=0.5, application/octet-stream", "application/octet-stream"),
+        ("image/jls, application/octet-stream", "application/octet-stream"),
+        ("video/mp4, application/octet-stream;q=0.1", "application/octet-stream"),
+    ):
+        response = client.get(url, headers={"Accept": accept})
+        assert response.headers["content-type"].partition(";")[0] == expected, accept
 
 
 def test_metadata_as_xml_says_the_same(client: httpx.Client, images: dict[str, pydicom.Dataset]) -> None:
@@ -287,6 +302,26 @@ def test_a_lost_object_is_an_error_of_the_server(start_server: StartServer) -> N
     for uid in (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID):
         assert uid in line
     assert str(ds.PatientName) not in server.log()
+
+
+def test_an_answer_that_breaks_off_is_seen_to(start_server: StartServer) -> None:
+    server = start_server()
+    with httpx.Client(base_url=server.dicomweb_url, timeout=60) as client:
+        ds = pydicom.dcmread(sample("ct_head_phantom_54/I100.dcm"))
+        known: set[str] = set()
+        for number in range(1, 6):
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            ds.InstanceNumber = number
+            assert stow(client, write(ds)).status_code == 200
+            paths = {str(path) for path in (server.folder / "data" / "objects").rglob("*.dcm")}
+            (last,) = paths - known
+            known = paths
+        Path(last).unlink()
+        for accept in ("application/zip", 'multipart/related; type="application/dicom"'):
+            with pytest.raises(httpx.RemoteProtocolError):
+                client.get(f"/studies/{ds.StudyInstanceUID}", headers={"Accept": accept})
+    assert "an answer breaks off" in server.log()
+    assert "Traceback" not in server.log()
 
 
 def test_a_proxy_has_an_address_of_its_own(start_server: StartServer) -> None:
