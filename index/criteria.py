@@ -103,7 +103,8 @@ def _exact(database: Database, row: Attribute, column: Any, value: str, name: st
     texts = texts_in(column.table.name, column.name, [found]) if isinstance(found, str) else None
 
     def clause() -> ColumnElement[bool]:
-        return column == bindparam(name, type_=column.type)
+        equal: ColumnElement[bool] = column == bindparam(name, type_=column.type)
+        return equal
 
     shape = ("=", row.keyword, name, terms is not None)
     return Criterion(shape, params, clause, terms, terms_suffice=False, one_term=True, texts=texts)
@@ -207,11 +208,11 @@ def _list(database: Database, row: Attribute, column: Any, one: Filter, name: st
     if isinstance(one, Wildcard) and kind is not None:
 
         def some_term() -> ColumnElement[bool]:
-            pattern = bindparam(name, type_=study_terms.c.term.type)
-            return and_(study_terms.c.kind == kind, database.matches(study_terms.c.term, pattern))
+            bound = bindparam(name, type_=study_terms.c.term.type)
+            return and_(study_terms.c.kind == kind, database.matches(study_terms.c.term, bound))
 
-        params = {name: database.pattern_text(plain(one.pattern))}
-        return Criterion(("list wild", row.keyword, name), params, lambda: has_term(some_term()))
+        pattern = {name: database.pattern_text(plain(one.pattern))}
+        return Criterion(("list wild", row.keyword, name), pattern, lambda: has_term(some_term()))
     if not isinstance(one, Exact | AnyOf | AllOf):
         raise InvalidQuery(f"{row.keyword} can only be matched by values")
     values = [plain(value) for value in ((one.value,) if isinstance(one, Exact) else one.values)]

@@ -84,7 +84,7 @@ def _checked(clause: Clause, column: Any, groups: list[list[str]], inner: tuple[
     def checked() -> ColumnElement[bool]:
         conditions = [clause()]
         for number, count in counts.items():
-            names = [bindparam(f"{name}_{number}_{other}_group") for other in range(count)]
+            names: list[Any] = [bindparam(f"{name}_{number}_{other}_group") for other in range(count)]
             conditions.append(or_(*(column.regexp_match(one) for one in names)))
         return and_(*conditions)
 
