@@ -1,7 +1,8 @@
 """C-GET as SCP (PS3.4 C.4.3): the matches go back on the peer's own association."""
 
 from dimse.commands import Command
-from dimse.retrieval import Progress, Receiver, Retrieval, conclude, match, send_one
+from dimse.connection import UpperLayerError
+from dimse.retrieval import Progress, Receiver, Retrieval, conclude, match, record, send_one
 from dimse.send import Outgoing
 from dimse.session import Session
 from dimse.upper_layer import UNEXPECTED_PDU, Message, ProtocolViolation
@@ -15,13 +16,16 @@ def handle_get(session: Session, message: Message) -> None:
     retrieval = Retrieval(session, message, Progress(len(instances)))
     outgoing = Outgoing(session.association)
     receiver = Receiver(outgoing, lambda: _response(retrieval, outgoing), session.send_as)
-    for instance in instances:
-        if session.association.cancelled(retrieval.message_id):
-            retrieval.cancelled = True
-        if retrieval.cancelled:
-            break
-        retrieval.progress.add(instance, send_one(retrieval, receiver, instance))
-        retrieval.pending()
+    try:
+        for instance in instances:
+            if retrieval.cancelled or session.association.cancelled(retrieval.message_id):
+                retrieval.cancelled = True
+                break
+            retrieval.progress.add(instance, send_one(retrieval, receiver, instance))
+            retrieval.pending()
+    except UpperLayerError:
+        record(retrieval, session.principal.name)
+        raise
     conclude(retrieval, session.principal.name)
 
 

@@ -13,7 +13,7 @@ from dimse import commands, status
 from dimse.commands import Command
 from dimse.connection import UpperLayerError
 from dimse.peers import destination
-from dimse.retrieval import Progress, Receiver, Retrieval, conclude, fail, match, send_one
+from dimse.retrieval import Progress, Receiver, Retrieval, conclude, fail, match, record, send_one
 from dimse.send import Originator, Outgoing, connect, most_pairs, proposals
 from dimse.session import Session
 from dimse.upper_layer import Message
@@ -44,6 +44,7 @@ def handle_move(session: Session, message: Message) -> None:
         for batch in _batches(instances, most_pairs(peer.send_as)):
             _move_batch(retrieval, peer, batch)
     except _RequestorLost as exc:
+        record(retrieval, title)
         assert isinstance(exc.__cause__, UpperLayerError)
         raise exc.__cause__ from None
     conclude(retrieval, title)

@@ -175,8 +175,8 @@ def fail(retrieval: Retrieval, instances: Sequence[StoredInstance]) -> None:
         retrieval.progress.add(instance, None)
 
 
-def conclude(retrieval: Retrieval, receiver: str) -> None:
-    """Audit what left, by study (PS3.15 A.5.3.7), and answer."""
+def record(retrieval: Retrieval, receiver: str) -> None:
+    """Audit what left, by study (PS3.15 A.5.3.7)."""
     principal = retrieval.session.principal
     for study, count in retrieval.progress.studies.items():
         retrieval.session.audit(
@@ -190,6 +190,11 @@ def conclude(retrieval: Retrieval, receiver: str) -> None:
                 detail=f"to {receiver}",
             )
         )
+
+
+def conclude(retrieval: Retrieval, receiver: str) -> None:
+    """Audit what left, and answer."""
+    record(retrieval, receiver)
     if retrieval.cancelled and retrieval.progress.remaining:
         retrieval.finish(status.CANCEL)
     elif retrieval.progress.failed_uids and not retrieval.progress.studies:

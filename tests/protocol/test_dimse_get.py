@@ -6,6 +6,7 @@ from pynetdicom import evt
 from pynetdicom.presentation import build_context
 
 from tests.associations import CT, EXPLICIT, STUDY_GET, as_sample, dcmtk, keys, raw_dataset, scu, store
+from tests.command import wait_until
 from tests.samples import sample
 
 SLICES = sorted(sample("ct_head_phantom_54").glob("*.dcm"))
@@ -77,12 +78,21 @@ def test_a_cancel_of_something_else(archive):
 
 
 def test_the_peer_goes_away_in_the_middle(archive):
+    statuses = iter((0, None))
+
     def leave(event: evt.Event) -> int:
-        event.assoc.abort()
-        return 0
+        status = next(statuses)
+        if status is None:
+            event.assoc.abort()
+        return status or 0
 
     contexts = [build_context(STUDY_GET), build_context(CT, EXPLICIT)]
-    with scu(archive, contexts, receive=leave, scp_of=[CT]) as association:
+    with scu(archive, contexts, receive=leave, scp_of=[CT], calling="LEAVES") as association:
         association.dimse_timeout = 0.5  # pynetdicom goes on waiting on what it has aborted itself.
         list(association.send_c_get(keys("STUDY", StudyInstanceUID=STUDY), STUDY_GET))
+
+    def left() -> list[int]:
+        return [event["count"] for event in archive.audit() if event.get("detail") == "to LEAVES"]
+
+    wait_until(lambda: left() == [1])
     dcmtk("echoscu", "-aec", archive.ae_title, "127.0.0.1", archive.dimse_port)
