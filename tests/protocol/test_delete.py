@@ -129,3 +129,29 @@ def test_what_is_deleted_is_gone_everywhere_and_comes_back(
     check(client, server, tmp_path / "restored", images, study)
     assert removals(server, study) == []
     assert undo(server, entry["number"]).status_code == 404
+
+
+def test_numbers_that_are_none(server: Server) -> None:
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/restore")):
+        answer = httpx.request(method, f"{server.web_url}/api/removed/999999999{path}")
+        assert (answer.status_code, answer.json()["error"]["message"]) == (404, "There is no such removal")
+        assert httpx.request(method, f"{server.web_url}/api/removed/x{path}").status_code in (404, 405)
+
+
+def test_looked_into_and_purged_on_request(client: httpx.Client, server: Server) -> None:
+    images = a_study(1, 2)
+    store(client, *images)
+    client.delete(path_of(images[0]))
+    (entry,) = removals(server, images[0].StudyInstanceUID)
+    address = f"{server.web_url}/api/removed/{entry['number']}"
+    (row,) = httpx.get(address).json()["objects"]
+    assert (row["role"], row["SOPInstanceUID"]) == ("instance", images[0].SOPInstanceUID)
+    ordered = httpx.delete(address)
+    assert ordered.status_code == 202
+    assert ordered.json()["number"] == entry["number"]
+
+
+@pytest.mark.parametrize("path", ["/studies/1.2.3", "/studies/1.2.3/series/4", "/studies/1.2.3/series/4/instances/5"])
+def test_what_is_not_there_cannot_be_deleted(client: httpx.Client, path: str) -> None:
+    assert client.delete(path).status_code == 404
+    assert client.delete("/studies").status_code == 405

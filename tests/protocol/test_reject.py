@@ -10,7 +10,7 @@ import pytest
 
 from tests.associations import dcmtk
 from tests.conftest import Server, StartServer
-from tests.protocol.test_delete import FILE, a_study, check, removals, store, undo
+from tests.protocol.test_delete import FILE, a_study, check, get, removals, store, undo
 from tests.protocol.web import path_of, read, stow, write
 from tests.rejections import CODES, QUALITY, RETENTION, SAFETY, WORKLIST, a_note
 
@@ -194,6 +194,13 @@ def test_our_notes_are_valid_key_object_documents(start_server: StartServer, tmp
         assert client.get(path_of(last) + "/frames/1").status_code == 200
         assert client.get(path_of(last) + "/metadata").json()[0]["00080018"]["Value"] == [last.SOPInstanceUID]
         assert client.get(path_of(images[0]), headers=FILE).status_code == 404
+        keys = [f"{name}={last[name].value}" for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+        assert get(server, tmp_path / "got", "QueryRetrieveLevel=IMAGE", *keys) == [last.SOPInstanceUID]
+        # Without its note it stays rejected, and the note has no second effect.
+        assert client.delete(path).status_code == 204
+        assert client.get(path_of(images[0]), headers=FILE).status_code == 404
+        assert stow(client, write(note)).status_code == 200
+        assert [entry["instances"] for entry in removals(server, study)] == [1, 1, 2]
 
 
 def test_a_note_without_effect_is_an_ordinary_document(start_server: StartServer) -> None:
