@@ -20,13 +20,15 @@ _INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'publi
 
 
 def copy(source: Path, url: str, tell: Callable[[str], None]) -> None:
-    """Copy all rows of all tables. `url` is that of `database.url`; its index is migrated and empty."""
+    """Copy all rows of all tables. `url` is that of `database.url`; its index is migrated and holds nothing yet."""
     tables = list(metadata.sorted_tables)
     names = [table.name for table in tables]
     plain_url = url.replace("postgresql+psycopg", "postgresql")
     with sqlite3.connect(source) as rows, psycopg.connect(plain_url, autocommit=True) as target:
         target.execute("SET maintenance_work_mem = '1GB'")
         target.execute("SET max_parallel_maintenance_workers = 0")
+        # A new index has some rows already, the attributes that are declared from the start.
+        target.execute(f"TRUNCATE {', '.join(names)}".encode())
         remake = _drop_keys(target, names)
         for table in tables:
             _copy_table(rows, target, table)

@@ -234,8 +234,8 @@ def index_bytes(url: str) -> dict[str, float]:
 def _sizes_of_file(url: str) -> dict[str, float]:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         sql = """
-            SELECT coalesce(m.tbl_name, s.name), sum(pgsize) FROM dbstat AS s
-            LEFT JOIN sqlite_master AS m ON m.name = s.name WHERE s.aggregate = TRUE GROUP BY 1"""
+            SELECT coalesce(m.tbl_name, s.name), sum(s.pageno) * (SELECT page_size FROM pragma_page_size)
+            FROM dbstat AS s LEFT JOIN sqlite_master AS m ON m.name = s.name WHERE s.aggregate = TRUE GROUP BY 1"""
         sizes = {str(name): float(size) for name, size in connection.execute(sql)}
         return sizes | {"number of instances": connection.execute("SELECT count(*) FROM instances").fetchone()[0]}
 
