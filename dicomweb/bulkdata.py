@@ -191,6 +191,10 @@ def _value_reply(call: Call, instance: StoredInstance, path: str, choice: Choice
     return multipart_reply(call, choice.media_type, lambda: (part,), caching)
 
 
+VALUE: Final = (*BULK, *PIXEL_ELEMENT, *(offer for offers in DOCUMENTS.values() for offer in offers))
+"""What there is of single values, all kinds taken together."""
+
+
 def _bulkdata(call: Call, path: str) -> Reply | StreamReply:
     instance = locate(call, instance_key(call))
     if path == _pixel_path(instance):

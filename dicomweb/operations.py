@@ -50,7 +50,7 @@ class Description:
     section: str
     answers: tuple[Offer, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    statuses: tuple[int, ...] = (200, 304, 400, 404, 406)
+    statuses: tuple[int, ...] = (200, 206, 304, 400, 404, 406, 416, 500)
     bodies: tuple[str, ...] = ()
     level: Level | None = None
     """Level of a search: the attributes down to it are parameters too."""
@@ -128,7 +128,7 @@ DESCRIPTIONS: Final[Mapping[Handler, Description]] = {
     metadata.retrieve_series_metadata: _retrieve("the metadata of a series", "10.4.1.1.2", accept.METADATA),
     metadata.retrieve_instance_metadata: _retrieve("the metadata of an instance", "10.4.1.1.2", accept.METADATA),
     frames.retrieve_frames: _retrieve("frames", "10.4.1.1.6", accept.FRAMES),
-    bulkdata.retrieve_bulkdata: _retrieve("one bulk data value", "10.4.1.1.5", (*accept.BULK, *accept.PIXEL_ELEMENT)),
+    bulkdata.retrieve_bulkdata: _retrieve("one bulk data value", "10.4.1.1.5", bulkdata.VALUE),
     bulkdata.retrieve_instance_bulkdata: _retrieve("the bulk data of an instance", "10.4.1.1.5", accept.BULKDATA),
     bulkdata.retrieve_series_bulkdata: _retrieve("the bulk data of a series", "10.4.1.1.5", accept.BULKDATA),
     bulkdata.retrieve_study_bulkdata: _retrieve("the bulk data of a study", "10.4.1.1.5", accept.BULKDATA),

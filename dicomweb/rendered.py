@@ -18,7 +18,7 @@ from dicomweb.edge import Call
 from dicomweb.frames import frame_numbers, instance_key, locate
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.ranges import partial_reply
-from dicomweb.rendered_types import Category, category_of
+from dicomweb.rendered_types import IMAGE, Category, category_of
 from dicomweb.rendering import picture_type, render_options, warnings_of
 from dicomweb.replies import Headers, Reply, StreamReply
 from index.errors import CannotUnderstand, NotAcceptable, NotFound, PacsError, TooLarge
@@ -187,14 +187,13 @@ def _instance_reply(call: Call, numbers: Sequence[int] | None) -> Reply | Stream
     category = category_of(instance)
     if not category.offers or (numbers and category.kind not in ("image", "video")):
         raise NotFound("The instance has no pixels; it has a thumbnail" if numbers is None else "There are no frames")
-    choice = call.choices(category.offers)[0]
+    # A frame of a video is a picture, not a video.
+    choice = call.choices(category.offers if numbers is None else IMAGE)[0]
     if category.kind == "report":
         call.require_utf8()
     if choice.packaging == "single" and category.kind in ("document", "report"):
         return documents.document_reply(call, instance, choice.media_type)
     if choice.packaging == "single" and choice.media_type.startswith("video/"):
-        if numbers is not None:
-            raise NotAcceptable("A frame of a video is a picture, not a video")
         return video_reply(call, instance, choice.media_type)
     return _looked_at(call, instance, category, choice, numbers)
 

@@ -47,9 +47,22 @@ def stream(transfer_syntax_uid: str) -> pydicom.Dataset:
     return ds
 
 
+def document(number: int, media_type: str) -> pydicom.Dataset:
+    """An encapsulated document; what is in it is of no matter here."""
+    ds = pydicom.dcmread(sample("generated/encapsulated_pdf.dcm"))
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UID(f"1.2.840.10008.5.1.4.1.1.104.{number}")
+    ds.MIMETypeOfEncapsulatedDocument = media_type
+    ds.EncapsulatedDocument = b"anything!!" * 200
+    return ds
+
+
+DOCUMENTS = ((1, "application/pdf"), (2, "text/xml"), (3, "model/stl"), (4, "model/obj"), (5, "model/mtl"))
+
+
 def objects() -> list[pydicom.Dataset]:
     """One object of each kind, each in a study of its own."""
     found = [pydicom.dcmread(sample(name)) for name in FILES] + [stream(uid) for uid in STREAMS]
+    found += [document(*row) for row in DOCUMENTS]
     reports = sorted(sample("sr").glob("*.dcm"))
     cines = sorted(sample("us_cine").glob("*.dcm"))
     found += [pydicom.dcmread(path) for path in (reports[0], cines[0])]
@@ -77,8 +90,17 @@ def instances(client: httpx.Client) -> Iterator[dict[str, str]]:
         uids = {name: element["Value"][0] for name, element in found.items()}
         address = f"/studies/{uids['study']}/series/{uids['series']}/instances/{uids['instance']}"
         (metadata,) = client.get(f"{address}/metadata").json()
-        bulk = [element["BulkDataURI"] for element in metadata.values() if "BulkDataURI" in element]
-        yield {**uids, "frames": "1", "path": bulk[0].rpartition("/bulkdata/")[2] if bulk else "none"}
+        bulk = {tag: element["BulkDataURI"] for tag, element in metadata.items() if "BulkDataURI" in element}
+        address = bulk.get("7FE00010") or next(iter(bulk.values()), "/bulkdata/none")
+        yield {**uids, "frames": "1", "path": address.rpartition("/bulkdata/")[2]}
+
+
+def address_of(path: str, one: dict[str, str], media_type: str) -> str:
+    """The resource of an object; WADO-URI names it by parameters."""
+    if path != "/wado":
+        return path.format(**one)
+    uids = f"studyUID={one['study']}&seriesUID={one['series']}&objectUID={one['instance']}"
+    return f"/wado?requestType=WADO&{uids}&contentType={media_type}"
 
 
 def answers(client: httpx.Client, path: str, media_type: str) -> bool:
@@ -100,7 +122,7 @@ def test_media_types(client: httpx.Client, path: str) -> None:
     missing = [
         media_type
         for media_type in RESOURCES[path]
-        if not any(answers(client, path.format(**one), media_type) for one in known)
+        if not any(answers(client, address_of(path, one, media_type), media_type) for one in known)
     ]
     assert missing == []
 
@@ -109,7 +131,7 @@ def test_media_types(client: httpx.Client, path: str) -> None:
 def test_nothing_else_is_offered(client: httpx.Client, path: str) -> None:
     """Who asks for what there is not is told what there is: all of it is claimed."""
     for one in instances(client):
-        answer = client.get(path.format(**one), headers={"Accept": "chemical/x-pdb"})
+        answer = client.get(address_of(path, one, "chemical/x-pdb"), headers={"Accept": "chemical/x-pdb"})
         assert answer.status_code in (404, 406)
         if answer.status_code == 406:
             offered = re.sub(r"; transfer-syntax=[^,]*", "", answer.json()["error"]["message"])
