@@ -115,7 +115,6 @@ class Acceptor:
         return None
 
     def _reject(self, connection: Connection, request: Request, whence: Whence, refused: Refused) -> None:
-        negotiation.reject(connection, *refused.answer)
         logger.warning(
             "Association rejected",
             extra={"calling": request.calling, "called": request.called, "address": whence.address, "why": refused.why},
@@ -130,3 +129,5 @@ class Acceptor:
                 detail=refused.why,
             )
         )
+        # Last, so that it is on record even when the peer does not wait for the answer.
+        negotiation.reject(connection, *refused.answer)
