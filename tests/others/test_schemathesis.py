@@ -1,4 +1,4 @@
-"""Requests that Schemathesis makes up from our OpenAPI document: no error of the server, nothing that is not described."""
+"""Requests that Schemathesis makes up from our OpenAPI document: no server error, nothing that is not described."""
 
 from typing import Any
 

@@ -37,7 +37,9 @@ def test_capabilities_are_wadl(server: Server, openapi: dict, method: str) -> No
     (resources,) = ElementTree.fromstring(answer.content)
     assert resources.get("base") == server.dicomweb_url
     described = {
-        (item.get("name"), f"/{resource.get('path')}") for resource in resources for item in resource.iter(f"{WADL}method")
+        (item.get("name"), f"/{resource.get('path')}")
+        for resource in resources
+        for item in resource.iter(f"{WADL}method")
     }
     assert described == {(method.upper(), path) for path, methods in openapi["paths"].items() for method in methods}
 
