@@ -50,8 +50,8 @@ def ask(port: int, kind: int, primary: bytes, secondary: bytes = b"", *, respons
     association = AE("SCU").associate(
         "127.0.0.1", port, contexts=[build_context(VERIFICATION)], ae_title="PACS", ext_neg=[item]
     )
-    if association.is_rejected:
-        return None
+    if not association.is_established:
+        return None  # pynetdicom calls a rejection a lost connection when both come at once.
     association.release()
     items = association.acceptor.primitive.user_information
     return [one.server_response for one in items if isinstance(one, UserIdentityNegotiation)]
