@@ -313,6 +313,15 @@ def purge_removed(settings: Settings, number: int) -> None:
 
 @main.command()
 @_with_settings
+def conformance(settings: Settings) -> None:
+    """Print the DICOM conformance statement for the settings in force."""
+    from pacs.conformance import statement
+
+    click.echo(statement(settings))
+
+
+@main.command()
+@_with_settings
 def doctor(settings: Settings) -> None:
     """Look at everything the server needs and say in plain words what is wrong and what to do."""
     from pacs.doctor import examine
