@@ -304,6 +304,22 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Uploads:
+    """Files that people put in on the page, kept until they are whole."""
+
+    folder: str = setting(
+        "data/uploads",
+        "Folder for files that are arriving. Web processes on several machines must share it, or each client must "
+        "always reach the same one.",
+    )
+    keep_hours: float = setting(
+        24.0,
+        "Hours after which a file that stopped arriving is forgotten; results are kept as long after their file.",
+        at_least=0.01,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """What is done in the background."""
 
@@ -339,6 +355,7 @@ class Settings:
     dimse: Dimse = field(default_factory=Dimse)
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
+    uploads: Uploads = field(default_factory=Uploads)
     worker: Worker = field(default_factory=Worker)
     log: Log = field(default_factory=Log)
 

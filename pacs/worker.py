@@ -13,6 +13,8 @@ from index.filling import Filling
 from index.jobs import ClaimLost, Handlers, Jobs
 from pacs.lifeline import Lifeline
 from pacs.services import Services, build
+from pacs.uploads.keeping import keep
+from pacs.uploads.taking import Reception
 from storage.deletion import sweep
 from storage.purging import purge
 from storage.removal_records import write_all
@@ -23,6 +25,9 @@ _FIRST_SWEEP_SECONDS = 600.0
 """Not at the very start: then everybody who waited for the server is busy with it."""
 
 _FIRST_PURGE_SECONDS = 60.0
+
+_FIRST_UPLOADS_SECONDS = 5.0
+_UPLOADS_SECONDS = 300.0
 
 _BETWEEN_LOOKS_SECONDS = 1.0
 _LONGEST_BREAK_SECONDS = 0.5
@@ -46,6 +51,7 @@ def run(settings: Settings, _sockets: Mapping[str, socket.socket], lifeline: Lif
     chores = (
         _Chore("sweep", _sweep, settings.worker.sweep_hours * 3600, _FIRST_SWEEP_SECONDS),
         _Chore("purge", _purge, settings.worker.purge_minutes * 60, _FIRST_PURGE_SECONDS),
+        _Chore("uploads", _keep_uploads, _UPLOADS_SECONDS, _FIRST_UPLOADS_SECONDS),
     )
     # Each in its own thread: a sweep of a large store takes long.
     threads = [threading.Thread(target=_repeat, args=(chore, services, stopping)) for chore in chores if chore.seconds]
@@ -79,6 +85,12 @@ def _sweep(services: Services) -> None:
 def _purge(services: Services) -> None:
     write_all(services.catalog, services.blobs)
     purge(services.catalog, services.blobs)
+
+
+def _keep_uploads(services: Services) -> None:
+    kept = keep(Reception(services.archive, services.settings))
+    if kept.taken or kept.removed:
+        logger.info("uploads kept", extra={"Taken": kept.taken, "Removed": kept.removed})
 
 
 def _do_jobs(services: Services, stopping: threading.Event) -> None:
