@@ -44,7 +44,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--studies", type=int, metavar="N", help="studies in the grown index (default 10000, quick 1000)"
     )
-    parser.add_argument("--large", type=int, default=0, metavar="N", help="also query our index with N studies")
+    parser.add_argument(
+        "--large",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also query our index with N studies; a million: `python -m bench.scale`",
+    )
     parser.add_argument("--servers", default="orthanc,pacs", help="of orthanc, pacs, pacs-normal, pacs-postgresql")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample here")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this document")
