@@ -13,6 +13,9 @@ import { FilterBar } from "./FilterBar";
 import { useNews } from "./live";
 import { StudyDetails } from "./StudyDetails";
 import { StudyTable } from "./StudyTable";
+import { useIntake } from "./upload/intake";
+import { UploadButton } from "./upload/UploadButton";
+import { UploadPanel } from "./upload/UploadPanel";
 
 const SIZES = ["25", "50", "100", "250"];
 const NEWEST: Sorting = { keyword: "StudyDate", descending: true };
@@ -29,6 +32,7 @@ export function Portal() {
   const [connecting, setConnecting] = useState(false);
   const { colorScheme, toggleColorScheme } = useMantineColorScheme();
   const connection = useNews();
+  const intake = useIntake();
 
   const described = useQuery({ queryKey: ["server"], queryFn: server, staleTime: Number.POSITIVE_INFINITY });
   const page = useQuery({
@@ -68,6 +72,7 @@ export function Portal() {
             {connection === "live" ? "live" : "reconnecting"}
           </Badge>
         </Tooltip>
+        <UploadButton take={intake.take} />
         <Button variant="default" size="xs" leftSection={<IconPlugConnected size={16} />} onClick={() => setConnecting(true)}>
           Connect
         </Button>
@@ -95,7 +100,7 @@ export function Portal() {
                 <Title order={2} size="h4">
                   The archive is empty
                 </Title>
-                <Text c="dimmed">Send it images from a modality, or put files into it from the command line.</Text>
+                <Text c="dimmed">Drop files or folders here, or send images from a modality.</Text>
                 <Button onClick={() => setConnecting(true)}>How to connect</Button>
               </Stack>
             </Center>
@@ -142,6 +147,7 @@ export function Portal() {
         </Stack>
         {selected && <StudyDetails key={selected.uid} study={selected} hasViewer={hasViewer} />}
       </main>
+      <UploadPanel intake={intake} study={selected} hasViewer={hasViewer} />
       {described.data && <ConnectDialog server={described.data} opened={connecting} onClose={() => setConnecting(false)} />}
     </div>
   );

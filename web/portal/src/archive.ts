@@ -105,6 +105,11 @@ export async function searchStudies(
   return { total, studies: found.map((ds) => ({ uid: text(ds, "0020000D"), ds })) };
 }
 
+export const studiesByUid = async (uids: readonly string[], signal?: AbortSignal): Promise<Study[]> => {
+  const found = await dataSets(`${ROOT}/studies?StudyInstanceUID=${uids.join(",")}&includefield=StudyDescription`, signal);
+  return found.map((ds) => ({ uid: text(ds, "0020000D"), ds }));
+};
+
 export const seriesOf = (study: string, signal?: AbortSignal): Promise<DataSet[]> =>
   dataSets(`${ROOT}/studies/${study}/series?includefield=SeriesDescription,BodyPartExamined,SeriesDate`, signal);
 
