@@ -31,7 +31,7 @@ $(PORTAL): $(PORTAL_SOURCES)
 	@touch $@
 
 test: $(READY) tools $(PORTAL) ## Run all tests (ARGS="-k dimse -x" narrows them)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(READY) ## Lint, format, types, import contracts, generated documents
 	$(BIN)/ruff check .

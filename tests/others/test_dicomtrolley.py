@@ -11,7 +11,7 @@ import pytest
 import requests
 from pydicom.uid import generate_uid
 
-from tests.conftest import Server
+from tests.conftest import Server, start
 from tests.protocol.web import stow, write
 from tests.samples import sample
 
@@ -28,11 +28,19 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def study(server: Server) -> tuple[str, str, set[str]]:
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """It asks for instances of a patient without negotiating relational queries, which only a setting allows."""
+    running = start(tmp_path_factory.mktemp("ours"), dimse={"relational_queries": "always"})
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def study(ours: Server) -> tuple[str, str, set[str]]:
     """A new study of two series with two images each: its UID, its patient's ID and its instances."""
     study_uid, patient = generate_uid(), "trolley"
     uids = set()
-    with httpx.Client(base_url=server.dicomweb_url) as client:
+    with httpx.Client(base_url=ours.dicomweb_url) as client:
         for series_uid in (generate_uid(), generate_uid()):
             for name in ("I100", "I110"):
                 ds = pydicom.dcmread(sample(f"ct_head_phantom_54/{name}.dcm"))
@@ -60,13 +68,13 @@ def dimse(server: Server, _session: requests.Session) -> tuple[Any, Callable[...
 @pytest.mark.parametrize("search", [web, dimse])
 @pytest.mark.parametrize("fetch", ["rs", "uri"])
 def test_find_and_download(
-    server: Server, session: requests.Session, study: tuple[str, str, set[str]], search: Any, fetch: str, tmp_path: Path
+    ours: Server, session: requests.Session, study: tuple[str, str, set[str]], search: Any, fetch: str, tmp_path: Path
 ) -> None:
-    searcher, query = search(server, session)
+    searcher, query = search(ours, session)
     downloader = (
-        WadoRS(session=session, url=server.dicomweb_url)
+        WadoRS(session=session, url=ours.dicomweb_url)
         if fetch == "rs"
-        else WadoURI(session=session, url=f"{server.dicomweb_url}/wado")
+        else WadoURI(session=session, url=f"{ours.dicomweb_url}/wado")
     )
     trolley = Trolley(searcher=searcher, downloader=downloader)
     (found,) = trolley.find_studies(query(PatientID=study[1], query_level=QueryLevels.INSTANCE))
