@@ -11,7 +11,7 @@ PACKAGES := pacs dicomweb dimse reporting storage index config
 
 VIEWER := data/viewer/files.json
 PORTAL := pacs/portal/dist/index.html
-PORTAL_SOURCES := $(wildcard web/portal/src/* web/portal/*.json web/portal/*.ts web/portal/index.html)
+PORTAL_SOURCES := $(wildcard web/portal/src/* web/portal/src/*/* web/portal/*.json web/portal/*.ts web/portal/index.html)
 
 .PHONY: help run web test check bench docs tools clean
 

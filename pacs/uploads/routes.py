@@ -5,9 +5,10 @@ taken in; whoever asks for the result afterwards, in whatever process, finds it 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -29,6 +30,9 @@ _SMALL_BYTES: Final = 8 * 1024**2
 _SOON_SECONDS: Final = 10.0
 _LONGEST_WAIT_SECONDS: Final = 30.0
 _BETWEEN_LOOKS_SECONDS: Final = 0.25
+_LOOKS: Final = 4
+
+R = TypeVar("R")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -95,7 +99,7 @@ class Uploads:
     async def _receive(self, request: Request, upload: Upload, offset: int) -> int:
         """Add the body to what is there; returns how many bytes are durable now."""
         checksum = tus.checksum(request.headers.get("upload-checksum"))
-        growing = await self._writers.run(Growing, upload)
+        growing = await self._patiently(Growing, upload)
         try:
             if growing.offset != offset:
                 raise tus.Refusal(409, "Upload-Offset is not where this upload is", self._headers(None))
@@ -180,8 +184,16 @@ class Uploads:
         return Response(headers={**self._headers(offset), **headers})
 
     async def _delete(self, request: Request) -> Response:
-        await self._writers.run(_discard, await self._upload(request))
+        await self._patiently(_discard, await self._upload(request))
         return Response(status_code=204)
+
+    async def _patiently(self, function: Callable[[Upload], R], upload: Upload) -> R:
+        """Call what may raise Busy: a client that broke off and comes again meets its own last request for a moment."""
+        for _ in range(_LOOKS):
+            with contextlib.suppress(Busy):
+                return await self._writers.run(function, upload)
+            await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+        return await self._writers.run(function, upload)
 
     async def _get(self, request: Request) -> Response:
         """What became of an upload; `wait` is how many seconds the answer may take until that is known."""

@@ -1,5 +1,6 @@
 """Uploading on the page: drop, watch, and find the study in the list."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -151,12 +152,15 @@ def large(path: Path, size: int) -> bytes:
     return hashlib.sha256(frame).digest()
 
 
-def slow(page: Page) -> None:
-    """An upload that takes long enough to be interrupted."""
+@contextlib.contextmanager
+def slow(page: Page) -> Iterator[None]:
+    """Uploads take long enough to be interrupted."""
     session = page.context.new_cdp_session(page)
     limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": SLOW_BYTES_PER_SECOND}
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", limits)
+    yield
+    session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
 
 
 def digest_of_frame(site: Server, path: Path) -> bytes:
@@ -164,7 +168,7 @@ def digest_of_frame(site: Server, path: Path) -> bytes:
     url = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}/frames/1"
     answer = httpx.get(f"{site.dicomweb_url}/{url}", headers={"Accept": "multipart/related; type=image/jpeg"})
     assert answer.status_code == 200
-    head, _, rest = answer.content.partition(b"\r\n\r\n")
+    _, _, rest = answer.content.partition(b"\r\n\r\n")
     return hashlib.sha256(rest[: rest.rindex(b"\r\n--")]).digest()
 
 
@@ -184,11 +188,11 @@ def wait_until_some_has_arrived(site: Server, page: Page) -> None:
 def test_the_server_is_killed_in_the_middle(site: Server, page: Page, tmp_path: Path) -> None:
     frame = large(tmp_path / "large.dcm", 60_000_000)
     page.goto(site.web_url)
-    slow(page)
-    drop(page, tmp_path / "large.dcm")
-    wait_until_some_has_arrived(site, page)
-    children = site.children()
-    site.stop(signal.SIGKILL)
+    with slow(page):
+        drop(page, tmp_path / "large.dcm")
+        wait_until_some_has_arrived(site, page)
+        children = site.children()
+        site.stop(signal.SIGKILL)
     for pid in children:
         while Path(f"/proc/{pid}").exists():
             page.wait_for_timeout(50)
@@ -202,10 +206,10 @@ def test_the_server_is_killed_in_the_middle(site: Server, page: Page, tmp_path: 
 def test_the_page_is_closed_in_the_middle(site: Server, page: Page, tmp_path: Path) -> None:
     frame = large(tmp_path / "closed.dcm", 20_000_000)
     page.goto(site.web_url)
-    slow(page)
-    drop(page, tmp_path / "closed.dcm")
-    wait_until_some_has_arrived(site, page)
-    page.reload()
+    with slow(page):
+        drop(page, tmp_path / "closed.dcm")
+        wait_until_some_has_arrived(site, page)
+        page.reload()
     expect(uploads(page)).to_contain_text("Interrupted: closed.dcm")
     began = arriving(site)
     offsets: list[int] = []
@@ -219,14 +223,14 @@ def test_the_page_is_closed_in_the_middle(site: Server, page: Page, tmp_path: Pa
 def test_pause_and_cancel(site: Server, page: Page, tmp_path: Path) -> None:
     large(tmp_path / "paused.dcm", 20_000_000)
     page.goto(site.web_url)
-    slow(page)
-    drop(page, tmp_path / "paused.dcm")
-    wait_until_some_has_arrived(site, page)
-    page.get_by_label("Pause uploads").click()
-    expect(uploads(page)).to_contain_text("Paused")
-    page.get_by_label("Resume uploads").click()
-    expect(uploads(page)).to_contain_text("Uploading")
-    page.get_by_label("Cancel uploads").click()
+    with slow(page):
+        drop(page, tmp_path / "paused.dcm")
+        wait_until_some_has_arrived(site, page)
+        page.get_by_label("Pause uploads").click()
+        expect(uploads(page)).to_contain_text("Paused")
+        page.get_by_label("Resume uploads").click()
+        expect(uploads(page)).to_contain_text("Uploading")
+        page.get_by_label("Cancel uploads").click()
     expect(uploads(page)).to_be_hidden()
     until = time.monotonic() + 10
     while arriving(site):
