@@ -29,6 +29,7 @@ _PREAMBLE_BYTES: Final = 132
 _AT_A_TIME: Final = 4
 """Entries of a zip file, so that syncs and commits of some overlap with reading and hashing of others."""
 
+_STRANGE: Final = "This is no DICOM file, and of no format that DICOM has a place for"
 IGNORED: Final = "ignored"
 
 
@@ -83,7 +84,8 @@ def _rows(reception: Reception, upload: Upload) -> list[Row]:
         return list(_zip(reception, principal, upload))
     if form.media_type_of(name):
         return [_wrapped(reception, principal, upload, name)]
-    return [_ingest(reception, principal, name, _blocks(upload))]
+    row = _ingest(reception, principal, name, _blocks(upload))
+    return [row if row.status != StoreStatus.REFUSED.value else replace(row, reason=_STRANGE)]
 
 
 def _is_dicom(upload: Upload) -> bool:
@@ -121,6 +123,8 @@ def _row(name: str, outcome: StoreOutcome) -> Row:
 
 
 def _sentence(reason: Reason) -> str:
+    if reason.code is Code.CANNOT_UNDERSTAND and reason.detail:
+        return f"The file is damaged, incomplete or not allowed: {reason.detail}"
     if reason.code is Code.DUPLICATE_INSTANCE:
         return "An image with the same identifier but other content is there already"
     return reason.detail or reason.code.meaning
@@ -193,4 +197,4 @@ def _refused(reception: Reception, principal: Principal, name: str, error: PacsE
     reason = replace(error.reason(), detail=error.detail.replace("The part", "The file"))
     outcome = StoreOutcome(StoreStatus.REFUSED, None, reasons=(reason,))
     reception.archive.note_refusal(principal, outcome, _origin(principal))
-    return _row(name, outcome)
+    return Row(name, StoreStatus.REFUSED.value, reason.detail)

@@ -280,44 +280,30 @@ def kill(server: Server) -> None:
 
 
 def test_uploads_outlive_the_server(start_server: StartServer) -> None:
-    server = start_server()
+    """Half a file goes on, a whole one is taken in though nobody asks, and one that is too old is forgotten."""
+    server = start_server(uploads={"keep_hours": 1})
+    folder = server.folder / "data" / "uploads"
     data = write(image())
     with httpx.Client(base_url=server.web_url, timeout=30) as client:
-        half, whole = begin(client, len(data), filename="half.dcm"), begin(client, len(data), filename="whole.dcm")
+        half, whole, old = begin(client, len(data)), begin(client, len(data)), begin(client, len(data))
         assert add(client, half, 0, data[:100_000]).status_code == 204
         assert add(client, whole, 0, data[:-1]).status_code == 204
     kill(server)
     # As when the server is killed between the last byte and the result.
-    stored = next((server.folder / "data" / "uploads").glob(f"*/{whole.rpartition('/')[2]}.data"))
-    with stored.open("ab") as file:
-        file.write(data[-1:])
-    server.restart()
-    with httpx.Client(base_url=server.web_url, timeout=30) as client:
-        assert offset_of(client, half) == 100_000
-        assert result_of(client, whole)["counts"] == {"stored": 1}
-        assert add(client, half, 100_000, data[100_000:]).status_code == 204
-        assert result_of(client, half)["counts"] == {"duplicate": 1}
-
-
-def test_the_worker_takes_in_what_nobody_asks_for_and_forgets_what_is_old(start_server: StartServer) -> None:
-    server = start_server(uploads={"keep_hours": 1})
-    data = write(image())
-    with httpx.Client(base_url=server.web_url) as client:
-        whole, old = begin(client, len(data)), begin(client, len(data))
-        add(client, whole, 0, data[:-1])
-    server.stop()
-    folder = server.folder / "data" / "uploads"
     with next(folder.glob(f"*/{whole.rpartition('/')[2]}.data")).open("ab") as file:
         file.write(data[-1:])
     for path in folder.glob(f"*/{old.rpartition('/')[2]}.*"):
         os.utime(path, (time.time() - 4000, time.time() - 4000))
     server.restart()
     until = time.monotonic() + 30
-    with httpx.Client(base_url=server.web_url) as client:
+    with httpx.Client(base_url=server.web_url, timeout=30) as client:
         while client.head(old, headers=TUS).status_code != 404 or not list(folder.glob("*/*.result")):
             assert time.monotonic() < until
             time.sleep(0.1)
         assert result_of(client, whole)["counts"] == {"stored": 1}
+        assert offset_of(client, half) == 100_000
+        assert add(client, half, 100_000, data[100_000:]).status_code == 204
+        assert result_of(client, half)["counts"] == {"duplicate": 1}
 
 
 def test_other_principals_see_nothing(tmp_path: Path) -> None:

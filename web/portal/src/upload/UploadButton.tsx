@@ -21,8 +21,9 @@ export function UploadButton({ take }: Pick<Intake, "take">) {
     <>
       <Menu position="bottom-end" withArrow>
         <Menu.Target>
-          <Button size="xs" leftSection={<IconUpload size={16} />} title="Or drop files and folders anywhere on the page">
-            Upload
+          <Button size="xs" className="upload-button" aria-label="Upload" title="Or drop files and folders anywhere on the page">
+            <IconUpload size={16} />
+            <span className="upload-word">Upload</span>
           </Button>
         </Menu.Target>
         <Menu.Dropdown>

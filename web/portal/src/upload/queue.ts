@@ -12,7 +12,7 @@ const TELL_MILLISECONDS = 250;
 const SPEED_SECONDS = 8;
 const PREAMBLE_BYTES = 132;
 // A server that restarts is waited for; each delay is in milliseconds, and what arrives starts them anew.
-const RETRY_DELAYS = [0, 500, 1000, 2000, ...Array<number>(120).fill(5000)];
+const RETRY_DELAYS = [0, 500, 1000, 1000, 1000, 2000, 2000, ...Array<number>(120).fill(5000)];
 
 export type State = "waiting" | "sending" | "storing" | "done" | "refused" | "failed";
 
