@@ -81,7 +81,7 @@ def _query_models() -> str:
 
 
 def _storage_classes() -> Iterable[tuple[str, str]]:
-    named = ((name, uid) for uid, name in sop_classes.KNOWN.items() if contexts.is_storage(uid))
+    named = ((name, uid) for uid, name in sop_classes.KNOWN.items() if sop_classes.is_storage(uid))
     return ((name, f"`{uid}`") for name, uid in sorted(named))
 
 
