@@ -7,7 +7,7 @@ taken in; whoever asks for the result afterwards, in whatever process, finds it 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from config.settings import Settings
 from dicomweb.threads import Threads
 from index.access import Permission
-from index.errors import NotPermitted, OutOfResources, PacsError
+from index.errors import NotFound, NotPermitted, OutOfResources, PacsError
 from pacs.uploads import form, tus
 from pacs.uploads.shelf import Busy, Growing, Owner, Upload, hold, open_shelf, remove
 from pacs.uploads.taking import Reception, take_in
@@ -234,7 +234,7 @@ class Uploads:
     async def _list(self, request: Request) -> Response:
         """The uploads of whoever asks, and what a page must know before it begins one."""
         owner = _owner(request)
-        found = await self._writers.run(lambda: [_describe(one, rows=False) for one in self._shelf.of(owner)])
+        found = await self._writers.run(lambda: list(_described_each(self._shelf.of(owner))))
         limits = {"object_bytes": self._settings.limits.object_bytes}
         body = {"uploads": found, "formats": form.FORMATS, "fields": list(form.FIELDS), "limits": limits}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
@@ -266,6 +266,12 @@ def _describe(upload: Upload, *, rows: bool = True) -> dict[str, Any]:
     if result is not None:
         said["result"] = result if rows else {key: value for key, value in result.items() if key != "instances"}
     return said
+
+
+def _described_each(uploads: Iterator[Upload]) -> Iterator[dict[str, Any]]:
+    for upload in uploads:
+        with contextlib.suppress(NotFound):  # Removed while the others were read.
+            yield _describe(upload, rows=False)
 
 
 def _endpoint(handlers: Mapping[str, Handler]) -> Handler:

@@ -350,6 +350,22 @@ def test_the_clients_of_others(client: httpx.Client, server: Server, tmp_path: P
     assert result["counts"] == {"stored": 1} and result["instances"][0]["name"] == "nød.dcm"
 
 
+def test_lists_while_uploads_come_and_go(client: httpx.Client, server: Server) -> None:
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        with httpx.Client(base_url=server.web_url) as other:
+            while not ended.is_set():
+                assert other.delete(begin(other, 10), headers=TUS).status_code == 204
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    answers = [client.get("/api/uploads") for _ in range(50)]
+    ended.set()
+    thread.join()
+    assert {answer.status_code for answer in answers} == {200}
+
+
 def test_many_at_once(client: httpx.Client) -> None:
     files = [write(image()) for _ in range(16)]
     statuses: list[dict[str, int]] = []
