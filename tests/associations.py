@@ -1,11 +1,13 @@
 """The other side of an association: DCMTK's tools, pynetdicom as SCU and SCP, and bare sockets."""
 
 import contextlib
+import gc
 import shutil
 import socket
 import struct
 import subprocess
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
@@ -219,6 +221,10 @@ def listening(receiver: Receiver, contexts: Sequence[PresentationContext]) -> It
         yield receiver
     finally:
         running.shutdown()
+        # pynetdicom leaves the socket of an association open that was broken off. Without this, any test may find it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 def new_receiver(title: str) -> Receiver:

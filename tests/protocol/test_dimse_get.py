@@ -7,6 +7,7 @@ from pynetdicom.presentation import build_context
 
 from tests.associations import CT, EXPLICIT, STUDY_GET, as_sample, dcmtk, keys, raw_dataset, scu, store
 from tests.command import wait_until
+from tests.conftest import start
 from tests.samples import sample
 
 SLICES = sorted(sample("ct_head_phantom_54").glob("*.dcm"))
@@ -16,9 +17,12 @@ REPORT = sample("sr/sr_document.dcm")
 
 
 @pytest.fixture(scope="module")
-def archive(server):
+def archive(tmp_path_factory):
+    """A server of its own: the study has what was sent here and nothing else."""
+    server = start(tmp_path_factory.mktemp("archive"))
     store(server, [*SLICES, REPORT])
-    return server
+    yield server
+    server.stop()
 
 
 def get(archive, *contexts, receive, **options):
