@@ -220,7 +220,10 @@ def listening(receiver: Receiver, contexts: Sequence[PresentationContext]) -> It
     try:
         yield receiver
     finally:
+        open_ones = list(running.active_associations)
         running.shutdown()
+        for association in open_ones:
+            association.join(10)
         # pynetdicom leaves the socket of an association open that was broken off. Without this, any test may find it.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
