@@ -9,6 +9,12 @@ import { type Study, seriesOf, thumbnail, viewer, zip } from "./archive";
 import { age, type DataSet, day, name, plural, sex, text, timeOfDay } from "./dicom";
 import { TagBrowser } from "./TagBrowser";
 
+const NO_PICTURE =
+  "data:image/svg+xml," +
+  encodeURIComponent(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96"><path d="M30 34h36v28H30zM36 56l9-11 7 8 5-5 6 8" fill="none" stroke="#617888" stroke-width="2"/></svg>',
+  );
+
 interface Props {
   study: Study;
   hasViewer: boolean;
@@ -20,7 +26,7 @@ function Series({ study, ds, onTags }: { study: string; ds: DataSet; onTags: (se
   const part = text(ds, "00180015").toLowerCase();
   return (
     <UnstyledButton className="series" onClick={() => onTags(uid)} title="Show the attributes of an instance">
-      <Image src={thumbnail(study, uid)} alt="" fit="contain" className="picture" loading="lazy" />
+      <Image src={thumbnail(study, uid)} fallbackSrc={NO_PICTURE} alt="" fit="contain" className="picture" loading="lazy" />
       <Text size="sm" fw={600} lineClamp={2}>
         {text(ds, "0008103E") || `Series ${text(ds, "00200011")}`}
       </Text>
