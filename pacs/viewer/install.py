@@ -54,6 +54,8 @@ class CannotInstall(Exception):
 
 def install(folder: Path, package: Path | None = None, *, say: Callable[[str], None] = print) -> None:
     """Put the viewer into `folder`, from `package` (the npm tarball) or from the registry npm is set up for."""
+    # Absolute, because npm runs in a folder of its own.
+    folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".viewer-") as work:
         tarball = package or _fetch(Path(work), say)
