@@ -18,8 +18,6 @@ from index.moments import converted
 from index.query import Declared
 from index.records import Answer
 
-LARGEST_IDENTIFIER_BYTES = 1024**2
-
 _FIRST_BATCH = 4
 _LARGEST_BATCH = 64
 """Answers a system call. Batches grow: the first answer is not held back, and a C-CANCEL is seen soon."""
@@ -29,7 +27,7 @@ def handle_find(session: Session, message: Message) -> None:
     """Answer with the matches, one response each, and the final status."""
     command, context = message.command, message.context
     association = session.association
-    data = association.short_data(context, LARGEST_IDENTIFIER_BYTES)
+    data = association.short_data(context)
     model = MODELS[context.abstract_syntax]
     try:
         identifier = parse(data, context.transfer_syntax, model)
