@@ -60,18 +60,17 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f", {low:g} to {high:g}" if high is not None else f", from {low:g}"
 
 
-def main(arguments: list[str]) -> int:
-    """Write the document, or say that it is stale."""
-    check = "--check" in arguments
+def keep_fresh(text: str, arguments: list[str]) -> int:
+    """Write a generated document to the file named last, or with `--check` say whether it is stale; the exit status."""
     path = Path(arguments[-1])
-    if not check:
-        path.write_text(reference(), encoding="utf-8")
+    if "--check" not in arguments:
+        path.write_text(text, encoding="utf-8")
         return 0
-    if path.exists() and path.read_text(encoding="utf-8") == reference():
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return 0
     sys.stderr.write(f"{path} is stale: run `make docs`\n")
     return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep_fresh(reference(), sys.argv[1:]))

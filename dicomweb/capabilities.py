@@ -13,8 +13,8 @@ import orjson
 from dicomweb.accept import Offer
 from dicomweb.caching import growing_headers
 from dicomweb.edge import Call, Handler
-from dicomweb.openapi import document, media_type
-from dicomweb.operations import Operation, Parameter, Resources, attributes, operations
+from dicomweb.openapi import document
+from dicomweb.operations import Operation, Parameter, Resources, operations
 from dicomweb.replies import Reply
 
 WADL_TYPE: Final = "application/vnd.sun.wadl+xml"
@@ -56,7 +56,7 @@ def wadl_of(resources: Resources, address: str) -> bytes:
     root = ET.SubElement(application, "resources", base=address)
     found: dict[str, ET.Element] = {}
     for operation in operations(resources):
-        path = re.sub(r":path\}", "}", operation.path)
+        path = operation.template
         if path not in found:
             found[path] = _resource(root, path)
         _method(found[path], operation)
@@ -76,14 +76,13 @@ def _method(resource: ET.Element, operation: Operation) -> None:
     method = ET.SubElement(resource, "method", name=operation.method, id=operation.name)
     ET.SubElement(method, "doc").text = f"{row.summary} (PS3.18 {row.section})"
     request = ET.SubElement(method, "request")
-    for parameter in (*row.parameters, *(attributes(row.level) if row.level else ())):
+    for parameter in row.query_parameters:
         _parameter(request, parameter)
     for name in row.bodies:
         ET.SubElement(request, "representation", mediaType=name)
     for status in row.statuses:
         response = ET.SubElement(method, "response", status=str(status))
-        offers = row.answers if status < 300 else ()
-        for name in dict.fromkeys(map(media_type, offers)):
+        for name in row.media_types if status < 300 else ():
             ET.SubElement(response, "representation", mediaType=name)
 
 

@@ -1,13 +1,12 @@
 """The OpenAPI 3.1 document of the service, made from the table of operations."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
-from dicomweb.accept import Offer
-from dicomweb.operations import Description, Operation, Parameter, Resources, attributes, operations
+from dicomweb.operations import Description, Operation, Resources, operations
 
 _UID: Final = {"type": "string", "pattern": "^[0-9.]+$", "maxLength": 64}
 _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
@@ -18,7 +17,7 @@ _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "code": ("Code of a rejection note, such as 113001^DCM", {"type": "string"}),
     "path": ("Path of a bulk data value, as BulkDataURI has it", {"type": "string"}),
 }
-_OBJECT: Final = {"type": "object"}
+_LICENCE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 _SCHEMAS: Final[Mapping[str, Any]] = {
     "DicomJson": {
         "description": "A data set in the DICOM JSON model (PS3.18 F): tag in 8 hex digits -> attribute.",
@@ -53,8 +52,7 @@ def document(resources: Resources, address: str) -> dict[str, Any]:
     """The whole document; `address` is the absolute URL of the service."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations(resources):
-        path = re.sub(r":path\}", "}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.template, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "DICOMweb", "version": version("open-pacs"), "license": _LICENCE},
@@ -62,9 +60,6 @@ def document(resources: Resources, address: str) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": _SCHEMAS},
     }
-
-
-_LICENCE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -88,10 +83,10 @@ def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
 
 
 def _query_parameters(row: Description) -> list[dict[str, Any]]:
-    parameters: Sequence[Parameter] = row.parameters
-    if row.level is not None:
-        parameters = (*parameters, *attributes(row.level))
-    return [{"name": one.name, "in": "query", "description": one.meaning, "schema": one.schema} for one in parameters]
+    return [
+        {"name": one.name, "in": "query", "description": one.meaning, "schema": one.schema}
+        for one in row.query_parameters
+    ]
 
 
 def _response(status: int, row: Description) -> dict[str, Any]:
@@ -99,13 +94,8 @@ def _response(status: int, row: Description) -> dict[str, Any]:
     if status >= 400:
         described["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     elif status != HTTPStatus.NO_CONTENT and row.answers:
-        described["content"] = {name: _content(name, row) for name in dict.fromkeys(map(media_type, row.answers))}
+        described["content"] = {name: _content(name, row) for name in row.media_types}
     return described
-
-
-def media_type(offer: Offer) -> str:
-    """The media type of the whole answer, as Content-Type has it."""
-    return f'multipart/related; type="{offer.media_type}"' if offer.packaging == "multipart" else offer.media_type
 
 
 def _content(name: str, row: Description) -> dict[str, Any]:

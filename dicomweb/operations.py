@@ -55,6 +55,16 @@ class Description:
     level: Level | None = None
     """Level of a search: the attributes down to it are parameters too."""
 
+    @property
+    def query_parameters(self) -> tuple[Parameter, ...]:
+        """All query parameters."""
+        return (*self.parameters, *(attributes(self.level) if self.level else ()))
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media types of the whole answer, as Content-Type has them."""
+        return tuple(dict.fromkeys(map(_media_type, self.answers)))
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -64,6 +74,15 @@ class Operation:
     path: str
     name: str
     description: Description
+
+    @property
+    def template(self) -> str:
+        """The path as a URI template, which knows no kinds of placeholders (RFC 6570)."""
+        return self.path.replace(":path}", "}")
+
+
+def _media_type(offer: Offer) -> str:
+    return f'multipart/related; type="{offer.media_type}"' if offer.packaging == "multipart" else offer.media_type
 
 
 _SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -168,7 +187,7 @@ def operations(resources: Resources) -> Iterator[Operation]:
 
 
 def _name(path: str, handler: Handler, resources: Resources) -> str:
-    """A unique name: that of the handler, and of the deepest identifier of the path when the handler serves several."""
+    """A unique name: that of the handler, with the depth of the path behind it where the handler serves several."""
     name: str = getattr(handler, "__name__", "")
     served = [other for other, handlers in resources if handler in handlers.values()]
     return name if served[0] == path else f"{name}_{path.count('/')}"

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 
+from config.reference import keep_fresh
 from config.settings import Settings
-from dicomweb.openapi import media_type
 from dicomweb.operations import operations
 from dicomweb.routes import RESOURCES
 from dimse import contexts, status
@@ -119,8 +118,8 @@ def _attribute(row: Attribute) -> tuple[str, ...]:
 def _web_operations() -> Iterable[tuple[str, ...]]:
     for operation in operations(RESOURCES):
         row = operation.description
-        answers = ", ".join(f"`{name}`" for name in dict.fromkeys(map(media_type, row.answers)))
-        request = f"`{operation.method} {operation.path.replace(':path', '')}`"
+        answers = ", ".join(f"`{name}`" for name in row.media_types)
+        request = f"`{operation.method} {operation.template}`"
         yield request, row.summary, row.section, answers
 
 
@@ -128,17 +127,5 @@ def _character_sets() -> str:
     return _table(("defined term", "repertoire"), ((f"`{term}`", one.meaning) for term, one in DEFINED_TERMS.items()))
 
 
-def main(arguments: list[str]) -> int:
-    """Write the document for the default settings, or say that it is stale."""
-    path = Path(arguments[-1])
-    text = statement(Settings())
-    if "--check" not in arguments:
-        path.write_text(text, encoding="utf-8")
-    elif not path.exists() or path.read_text(encoding="utf-8") != text:
-        sys.stderr.write(f"{path} is stale: run `make docs`\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep_fresh(statement(Settings()), sys.argv[1:]))
