@@ -86,18 +86,11 @@ def _move_over_one(retrieval: Retrieval, peer: Peer, waiting: deque[StoredInstan
     outgoing = Outgoing(association)
     originator = Originator(session.principal.name, retrieval.message_id)
     receiver = Receiver(outgoing, lambda: _response(retrieval, outgoing), peer.send_as, originator)
-    try:
+    with association:
         while waiting and not _look_for_cancel(retrieval):
             code = send_one(retrieval, receiver, waiting[0])
             retrieval.progress.add(waiting.popleft(), code)
             _say_pending(retrieval)
-    except UpperLayerError as exc:
-        association.abort(exc)
-        raise
-    except BaseException:
-        association.abort()
-        raise
-    association.release()
 
 
 def _response(retrieval: Retrieval, outgoing: Outgoing) -> Command:

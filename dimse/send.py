@@ -190,16 +190,9 @@ def _send_batch(files: Sequence[_File], peer: Peer, calling: str, settings: Dims
     contexts = [(sop_class, (syntax,)) for sop_class, syntax in dict.fromkeys(pairs)]
     association = connect(peer, contexts, calling=calling, settings=settings)
     outgoing = Outgoing(association)
-    try:
+    with association:
         for file in files:
             yield _send_file(outgoing, file)
-    except UpperLayerError as exc:
-        association.abort(exc)
-        raise
-    except BaseException:
-        association.abort()
-        raise
-    association.release()
 
 
 def _send_file(outgoing: Outgoing, file: _File) -> Sent:

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from dimse.commands import Command, Field, MalformedCommand, decode
 from dimse.connection import Buffer, Connection, UpperLayerError, wait_any
@@ -262,6 +263,16 @@ class Association:
             self._cut(parts, context, memoryview(command), _IS_COMMAND | _IS_LAST)
             self._cut(parts, context, memoryview(dataset), _IS_LAST)
         self._connection.send(parts, self._timeouts.pdu)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """As its requestor: release it, or abort it when something went wrong."""
+        if error is None:
+            self.release()
+        else:
+            self.abort(error if isinstance(error, UpperLayerError) else None)
 
     def release(self) -> None:
         """End the association in good order (as its requestor) and close.
