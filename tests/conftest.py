@@ -1,6 +1,7 @@
 """A real server for every test that wants one: `pacs serve` as a process, on free ports, in a temporary folder."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -23,12 +24,32 @@ if os.environ.get("CI"):
 
 START_SECONDS = 60
 
+_PORTS_EACH = 500
+"""Ports of one test process, reused in turn."""
+
+
+def _port_numbers() -> Iterator[int]:
+    """The ports of this test process, from 10000 on: its part by the number of the process, begun anywhere.
+
+    Below 32768, where systems begin to take ports for outgoing connections: those would take a port in the time between
+    its choice and the start of the server.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 40
+    begin = os.getpid() % _PORTS_EACH
+    for step in itertools.count():
+        yield 10000 + process * _PORTS_EACH + (begin + step) % _PORTS_EACH
+
+
+_port_number = _port_numbers()
+
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at the moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A TCP port that nobody listens on, and that no other test process and no outgoing connection will take."""
+    for number in itertools.islice(_port_number, _PORTS_EACH):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", number))
+            return number
+    raise OSError(f"All {_PORTS_EACH} ports of this test process are taken.")
 
 
 def to_toml(sections: dict[str, dict[str, Any]]) -> str:
