@@ -6,14 +6,28 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
-from bench import datasets, dimse, fill, ingest, limits, postgresql, processes, queries, reads, report, servers
+from bench import (
+    datasets,
+    dimse,
+    fill,
+    first_image,
+    ingest,
+    limits,
+    postgresql,
+    processes,
+    queries,
+    reads,
+    report,
+    servers,
+)
 from bench.servers import Server
-from bench.workload import Round, Sample, Workload
+from bench.workload import Figures, Round, Sample, Workload
 
 GROWN = (*ingest.GROWN, *reads.GROWN)
 
@@ -99,6 +113,8 @@ class Bench:
                 self._small_index(sink_port)
             if self._chosen(ingest.NAGLE):
                 self._default_tcp(sink_port)
+            if self.only.lower().replace("-", " ") in first_image.NAME:
+                self._first_image(sink_port)
             if self._chosen((*queries.QUERIES, *GROWN)):
                 self._grown_index(sink_port, studies, self.names)
                 ours = [name for name in self.names if name != "orthanc"]
@@ -141,6 +157,18 @@ class Bench:
                 self._measure(ingest.NAGLE, running, bench_round)
                 bench_round.discard()
 
+    def _first_image(self, sink_port: int) -> None:
+        """A browser opens studies in our viewer. The peer has no such viewer at its own address."""
+        for name in [name for name in self.names if name != "orthanc"]:
+            start = partial(self._start, name, "viewer", sink_port, more=first_image.settings())
+            try:
+                for workload, number, figures in first_image.measure(
+                    start, self.memory / name, self.scale, self.rounds
+                ):
+                    self._add(workload, name, number, figures)
+            except (OSError, RuntimeError) as error:
+                self._add_failure(first_image.NAME, name, error)
+
     def _grown_index(self, sink_port: int, studies: int, names: Sequence[str], suffix: str = "") -> None:
         """Queries on an index of many studies: ours filled by rows, the peer's by sending a tiny instance of each."""
         with ExitStack() as stack:
@@ -167,23 +195,23 @@ class Bench:
         files.remove()
 
     def _start(
-        self, name: str, purpose: str, sink_port: int, *, nodelay: bool = True
+        self, name: str, purpose: str, sink_port: int, *, nodelay: bool = True, more: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Server]:
         folder = self.disk / f"{name}-{purpose}"
         if name == "orthanc":
             return servers.orthanc(folder, sink_port=sink_port, nodelay=nodelay)
         if name == "pacs-postgresql":
-            return self._on_postgresql(folder, sink_port)
+            return self._on_postgresql(folder, sink_port, more or {})
         settings = {"PACS_DATABASE_SYNCHRONOUS": "NORMAL"} if name == "pacs-normal" else {}
-        return servers.pacs(folder, name=name, sink_port=sink_port, settings=settings)
+        return servers.pacs(folder, name=name, sink_port=sink_port, settings=settings | dict(more or {}))
 
     @contextmanager
-    def _on_postgresql(self, folder: Path, sink_port: int) -> Iterator[Server]:
+    def _on_postgresql(self, folder: Path, sink_port: int, more: Mapping[str, str]) -> Iterator[Server]:
         """The CPU and memory of PostgreSQL itself are not counted."""
         with (
             postgresql.cluster(folder.with_name(f"{folder.name}-database")) as url,
             servers.pacs(
-                folder, name="pacs-postgresql", sink_port=sink_port, settings={"PACS_DATABASE_URL": url}
+                folder, name="pacs-postgresql", sink_port=sink_port, settings={"PACS_DATABASE_URL": url, **more}
             ) as server,
         ):
             fill.fill(url, self.filled.get(folder.name, 0), seed=queries.SEED)
@@ -201,13 +229,20 @@ class Bench:
                 try:
                     figures = workload.run(server, bench_round)
                 except (OSError, RuntimeError) as error:
-                    self.failures.append(f"{workload.name} on {server.name}: {error}")
-                    traceback.print_exc()
+                    self._add_failure(workload.name, server.name, error)
                     continue
-                for metric, value in figures.items():
-                    self.samples.append(Sample(workload.name + suffix, metric, server.name, bench_round.number, value))
-                shown = ", ".join(f"{value:.4g} {metric}" for metric, value in figures.items())
-                print(f"{bench_round.number} {workload.name + suffix:40} {server.name:8} {shown}", flush=True)
+                self._add(workload.name + suffix, server.name, bench_round.number, figures)
+
+    def _add(self, workload: str, server: str, number: int, figures: Figures) -> None:
+        """Keep the figures of one measurement, and show them."""
+        self.samples += [Sample(workload, metric, server, number, value) for metric, value in figures.items()]
+        shown = ", ".join(f"{value:.4g} {metric}" for metric, value in figures.items())
+        print(f"{number} {workload:40} {server:8} {shown}", flush=True)
+
+    def _add_failure(self, workload: str, server: str, error: Exception) -> None:
+        """The others go on."""
+        self.failures.append(f"{workload} on {server}: {error}")
+        traceback.print_exception(error)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Synthetic studies, the same on every machine: one real CT header and picture with other names and UIDs.
+"""Synthetic studies, the same on every machine: one real CT header and picture with other names, UIDs and places.
 
 A template is encoded once per kind with placeholders of fixed length where identities stand; an instance is
 a copy of the template with those bytes replaced. That makes a 500-slice CT series in a quarter of a second.
@@ -9,7 +9,7 @@ import io
 import itertools
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -33,8 +33,14 @@ _PLACEHOLDERS = {
     "AccessionNumber": "ACCESSION___",
     "StudyDate": "18000101",
     "Modality": "ZZ",
+    "SeriesNumber": "888888",
     "InstanceNumber": "999999",
+    "SliceLocation": "-876543.21",
+    "AcquisitionTime": "235959.111",
+    "ContentTime": "235959.222",
+    "ImagePositionPatient": "-123.50\\-123.50\\-876543.25",
 }
+_SLICE_MM = 1.25
 
 
 def uid(*words: object) -> str:
@@ -45,7 +51,7 @@ def uid(*words: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One synthetic study; it has one series."""
+    """One synthetic study, with one series of it."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -54,6 +60,12 @@ class Study:
     accession_number: str
     study_date: str
     modality: str
+    series_number: int = 1
+
+    def another_series(self, number: int, modality: str) -> "Study":
+        """The same study with a further series of it."""
+        series = uid(self.study_instance_uid, number)
+        return replace(self, series_instance_uid=series, modality=modality, series_number=number)
 
     def instance_uid(self, number: int) -> str:
         """SOP Instance UID of the instance with this number."""
@@ -92,6 +104,7 @@ def _template(kind: Kind) -> _Template:
         _make_native(ds, kind)
     for keyword, text in _PLACEHOLDERS.items():
         setattr(ds, keyword, text)
+    ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     ds.SOPClassUID = MRImageStorage if kind == "mr" else CTImageStorage
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
@@ -131,6 +144,7 @@ def _occurrences(encoded: bytes, text: bytes) -> Iterator[int]:
 def encode(kind: Kind, of: Study, number: int) -> bytes:
     """The Part 10 file of one instance."""
     template = _template(kind)
+    place = f"{number * _SLICE_MM:<10.2f}"
     values = {
         "StudyInstanceUID": of.study_instance_uid,
         "SeriesInstanceUID": of.series_instance_uid,
@@ -140,13 +154,24 @@ def encode(kind: Kind, of: Study, number: int) -> bytes:
         "AccessionNumber": of.accession_number,
         "StudyDate": of.study_date,
         "Modality": of.modality,
+        "SeriesNumber": f"{of.series_number:<6d}",
         "InstanceNumber": f"{number:<6d}",
+        "SliceLocation": place,
+        "AcquisitionTime": _clock(of.series_number * 60 + number * 0.25),
+        "ContentTime": _clock(of.series_number * 60 + number * 0.25 + 10),
+        "ImagePositionPatient": f"-123.50\\-123.50\\{place}",
     }
     encoded = bytearray(template.encoded)
     for at, keyword in template.places:
         value = values[keyword].encode()
         encoded[at : at + len(value)] = value
     return bytes(encoded)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds after nine o'clock as TM, always 10 characters."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{9 + int(minutes) // 60:02d}{int(minutes) % 60:02d}{rest:06.3f}"
 
 
 @dataclass(frozen=True, slots=True)

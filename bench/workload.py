@@ -22,6 +22,12 @@ METRICS = {
     "MiB": False,
     "% of a core": False,
     "s": False,
+    "share ms": False,
+    "series ms": False,
+    "metadata ms": False,
+    "frame ms": False,
+    "answers ms": False,
+    "metadata KiB": False,
 }
 """Metric -> whether more is better."""
 

@@ -1,0 +1,54 @@
+"""What a browser's resource timings say about the way to the first image. All times are milliseconds of the page."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.workload import Figures
+
+_SERIES = re.compile(r"/studies/[\d.]+/series(\?|$)")
+_METADATA = re.compile(r"/metadata(\?|$)")
+_FRAME = re.compile(r"/frames/\d+(\?|$)")
+
+Times = Mapping[str, Any]
+
+
+def first_image_figures(entries: Iterable[Times], picture_ms: float) -> Figures:
+    """Seconds to the picture; the server's share and its three parts; and how much of it was spent in answers.
+
+    `answers ms` leaves out what requests wait in the browser: for one of its six connections, or for its own threads.
+    """
+    by_start = sorted(entries, key=lambda entry: float(entry["startTime"]))
+    series = _named(by_start, _SERIES)[:1]
+    metadata = _named(by_start, _METADATA)
+    frame = _named(by_start, _FRAME)[:1]
+    if not (series and metadata and frame):
+        raise RuntimeError("the page shows a picture without having asked for series, metadata and a frame")
+    parts = [_span(requests) for requests in (series, metadata, frame)]
+    return {
+        "s": picture_ms / 1000,
+        "share ms": sum(parts),
+        "series ms": parts[0],
+        "metadata ms": parts[1],
+        "frame ms": parts[2],
+        "answers ms": sum(_busy(requests) for requests in (series, metadata, frame)),
+        "metadata KiB": sum(float(entry["encodedBodySize"]) for entry in metadata) / 1024,
+    }
+
+
+def _named(entries: Sequence[Times], pattern: re.Pattern[str]) -> list[Times]:
+    return [entry for entry in entries if "/dicomweb/" in entry["name"] and pattern.search(entry["name"])]
+
+
+def _span(requests: Sequence[Times]) -> float:
+    """From the first start to the last end."""
+    return max(float(r["responseEnd"]) for r in requests) - min(float(r["startTime"]) for r in requests)
+
+
+def _busy(requests: Sequence[Times]) -> float:
+    """How long at least one of the requests was on its way or being answered."""
+    busy, until = 0.0, 0.0
+    for begin, end in sorted((float(r["requestStart"]), float(r["responseEnd"])) for r in requests):
+        busy += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return busy
