@@ -323,6 +323,23 @@ instance_values = _values_of(instances, "instance_values")
 
 jobs = Table(
     "jobs",
+renditions = Table(
+    "renditions",
+    metadata,
+    # A second encoding of an object, made by rule (`storage.renditions`), or why there can be none. It belongs to the
+    # object and not to a row of an instance, so it goes along to the bin, and back, without being touched.
+    _id(),
+    _parent("tenant_id", "tenants"),
+    *_text("original_key"),
+    # Without a problem: where it is. The digest is that of its data set.
+    *_text("transfer_syntax_uid", "blob_key", "problem"),
+    *_count("size_bytes", "made_at_ms"),
+    _bytes("sha256"),
+    _bytes("layout"),
+    UniqueConstraint("original_key"),
+    Index(None, "blob_key"),
+)
+
     metadata,
     # What the worker must do; `requested` counts how often it was asked for, so that nothing asked for while it runs
     # is lost. A claim without a beat for some seconds is that of a process that died.

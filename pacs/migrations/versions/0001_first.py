@@ -365,6 +365,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "key", name=op.f("uq_jobs_kind_key")),
     )
     for owner, parent in (
+    op.create_table(
+        "renditions",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("original_key", TEXT, server_default="", nullable=False),
+        sa.Column("transfer_syntax_uid", TEXT, server_default="", nullable=False),
+        sa.Column("blob_key", TEXT, server_default="", nullable=False),
+        sa.Column("problem", TEXT, server_default="", nullable=False),
+        sa.Column("size_bytes", ID, server_default="0", nullable=False),
+        sa.Column("made_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("layout", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_renditions_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_renditions")),
+        sa.UniqueConstraint("original_key", name=op.f("uq_renditions_original_key")),
+    )
+    op.create_index(op.f("ix_renditions_blob_key"), "renditions", ["blob_key"])
         ("patient", "patients"),
         ("study", "studies"),
         ("series", "series"),
