@@ -155,6 +155,8 @@ series = Table(
     *_text("timezone_offset_from_utc", "series_utc", "performed_procedure_step_start_utc"),
     # SOP classes of the series, as in studies: tells whether the study's list must grow.
     *_text("sop_classes"),
+    # L, R and B of the series or of its images, as a list: what priors are compared by.
+    *_text("lateralities"),
     *_count("number_of_series_related_instances"),
     _bytes("summary"),
     _bytes("extra", nullable=True),
@@ -321,8 +323,6 @@ study_values = _values_of(studies, "study_values")
 series_values = _values_of(series, "series_values")
 instance_values = _values_of(instances, "instance_values")
 
-jobs = Table(
-    "jobs",
 renditions = Table(
     "renditions",
     metadata,
@@ -340,6 +340,8 @@ renditions = Table(
     Index(None, "blob_key"),
 )
 
+jobs = Table(
+    "jobs",
     metadata,
     # What the worker must do; `requested` counts how often it was asked for, so that nothing asked for while it runs
     # is lost. A claim without a beat for some seconds is that of a process that died.
@@ -347,4 +349,36 @@ renditions = Table(
     *_text("kind", "key", "claim", "error"),
     *_count("requested", "attempts", "not_before_ms", "beat_ms", "queued_at_ms"),
     UniqueConstraint("kind", "key"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    # Names are folded, and unique over all tenants: people sign in by their name alone.
+    _id(),
+    _parent("tenant_id", "tenants"),
+    *_text("name", "password_hash"),
+    *_count("created_at_ms", "password_set_at_ms"),
+    UniqueConstraint("name"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    # SHA-256 of the identifier that the person's browser has.
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_fk", _Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    *_text("address"),
+    *_count("began_at_ms", "seen_at_ms", "ends_at_ms"),
+    Index(None, "user_fk"),
+)
+
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    # A row for the name and one for the address of each attempt that has not succeeded (see `index.attempts`).
+    _id(),
+    _bytes("subject"),
+    *_count("at_ms"),
+    Index(None, "subject", "at_ms"),
 )

@@ -258,6 +258,7 @@ def upgrade() -> None:
         sa.Column("series_utc", TEXT, server_default="", nullable=False),
         sa.Column("performed_procedure_step_start_utc", TEXT, server_default="", nullable=False),
         sa.Column("sop_classes", TEXT, server_default="", nullable=False),
+        sa.Column("lateralities", TEXT, server_default="", nullable=False),
         sa.Column("number_of_series_related_instances", ID, server_default="0", nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
         sa.Column("extra", sa.LargeBinary(), nullable=True),
@@ -364,7 +365,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         sa.UniqueConstraint("kind", "key", name=op.f("uq_jobs_kind_key")),
     )
-    for owner, parent in (
     op.create_table(
         "renditions",
         sa.Column("id", ID, nullable=False),
@@ -382,6 +382,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("original_key", name=op.f("uq_renditions_original_key")),
     )
     op.create_index(op.f("ix_renditions_blob_key"), "renditions", ["blob_key"])
+    for owner, parent in (
         ("patient", "patients"),
         ("study", "studies"),
         ("series", "series"),
@@ -404,4 +405,36 @@ def upgrade() -> None:
             sqlite_with_rowid=False,
         )
         op.create_index(op.f(f"ix_{name}_owner_fk_declaration_fk_term"), name, ["owner_fk", "declaration_fk", "term"])
+    op.create_table(
+        "users",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("name", TEXT, server_default="", nullable=False),
+        sa.Column("password_hash", TEXT, server_default="", nullable=False),
+        sa.Column("created_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("password_set_at_ms", ID, server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_users_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("user_fk", ID, nullable=False),
+        sa.Column("address", TEXT, server_default="", nullable=False),
+        sa.Column("began_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("seen_at_ms", ID, server_default="0", nullable=False),
+        sa.Column("ends_at_ms", ID, server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["user_fk"], ["users.id"], name=op.f("fk_sessions_user_fk"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
+    )
+    op.create_index(op.f("ix_sessions_user_fk"), "sessions", ["user_fk"])
+    op.create_table(
+        "sign_in_attempts",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("at_ms", ID, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_attempts")),
+    )
+    op.create_index(op.f("ix_sign_in_attempts_subject_at_ms"), "sign_in_attempts", ["subject", "at_ms"])
     trigrams.make(op.get_bind())
