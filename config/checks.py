@@ -1,12 +1,13 @@
 """What must hold of the settings beyond their types: bounds, AE titles, networks, things that belong together."""
 
 import ipaddress
+import re
 from dataclasses import fields
 from urllib.parse import urlsplit
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from config.settings import Archive, Coercion, Dimse, Peer, Settings, SettingsError, sections
+from config.settings import Archive, Coercion, Dimse, Peer, Renditions, Settings, SettingsError, sections
 
 DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 STORES = ("file:", "s3://", "memory:")
@@ -25,6 +26,7 @@ def check(settings: Settings) -> None:
     _check_rejections(settings.archive)
     for number, rule in enumerate(settings.archive.coercions, 1):
         _check_coercion(f"archive.coercions[{number}]", rule)
+    _check_renditions(settings.renditions)
     _check_public_url(settings.web.public_url)
     if settings.web.query_default_limit > settings.web.query_maximum_limit:
         raise SettingsError("web.query_default_limit: must not be above web.query_maximum_limit")
@@ -59,6 +61,16 @@ def _check_coercion(where: str, rule: Coercion) -> None:
 
 
 def _check_dimse(dimse: Dimse) -> None:
+def _check_renditions(renditions: Renditions) -> None:
+    for number, rule in enumerate(renditions.rules, 1):
+        where = f"renditions.rules[{number}]"
+        _check_bounds(where, rule)
+        for name in ("sop_classes", "transfer_syntaxes"):
+            for uid in getattr(rule, name):
+                if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", uid):
+                    raise SettingsError(f"{where}.{name}: {uid!r} is not a UID")
+
+
     if not dimse.ae_titles:
         raise SettingsError("dimse.ae_titles: name at least one")
     for title in dimse.ae_titles:

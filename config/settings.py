@@ -12,6 +12,8 @@ SendAs = Literal["uncompressed", "rle", "jpeg-ls", "jpeg-2000", "htj2k"]
 DuplicatePolicy = Literal["refuse", "keep-both", "replace"]
 Hiding = Literal["everywhere", "search", "nowhere"]
 SecondArrival = Literal["refuse", "hide", "accept"]
+RenditionSyntax = Literal["htj2k-lossless-rpcl", "htj2k-lossless"]
+SignIn = Literal["none", "required"]
 
 
 class SettingsError(ValueError):
@@ -362,4 +364,41 @@ class Settings:
 
 def sections() -> tuple[str, ...]:
     """Names of all sections, in the order they are documented."""
+@dataclass(frozen=True, slots=True)
+class RenditionRule:
+    """Which images get a rendition (`[[renditions.rules]]`): those that meet every condition of a rule."""
+
+    modalities: tuple[str, ...] = setting((), "Modality (0008,0060) of the series; empty means all.")
+    sop_classes: tuple[str, ...] = setting((), "SOP Class UIDs; empty means all.")
+    transfer_syntaxes: tuple[str, ...] = setting((), "Transfer syntax UIDs of the stored object; empty means all.")
+    minimum_bytes: int = setting(0, "Smallest size of the stored object.", at_least=0)
+    minimum_frames: int = setting(1, "Smallest Number of Frames; an object without one has 1.", at_least=1)
+    tenant: str = setting("", "Tenant; empty means all.")
+
+
+@dataclass(frozen=True, slots=True)
+class Renditions:
+    """A second, lossless encoding of images that the worker keeps beside the untouched originals: HTJ2K."""
+
+    rules: tuple[RenditionRule, ...] = setting(
+        (),
+        "Rules that say which images get one; one that an image meets is enough, and a rule without conditions means "
+        "every image. Without rules none are made, what is there is still served.",
+    )
+    syntax: RenditionSyntax = setting(
+        "htj2k-lossless-rpcl",
+        "Transfer syntax of new ones: `htj2k-lossless-rpcl` (1.2.840.10008.1.2.4.202, which is also sent when "
+        "1.2.840.10008.1.2.4.201 is asked for) or `htj2k-lossless` (1.2.840.10008.1.2.4.201).",
+    )
+    after_seconds: float = setting(
+        60.0, "A series is worked on when nothing more has arrived in it for so long.", at_least=0
+    )
+    prefer: bool = setting(
+        False,
+        "Send frames from the rendition also to clients that take any transfer syntax (`transfer-syntax=*`), as the "
+        "viewer does. Otherwise these get them as stored.",
+    )
+
+
     return tuple(f.name for f in fields(Settings))
+    renditions: Renditions = field(default_factory=Renditions)
