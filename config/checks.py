@@ -60,7 +60,6 @@ def _check_coercion(where: str, rule: Coercion) -> None:
         raise SettingsError(f"{where}.value: must be ASCII, because the objects' character sets differ")
 
 
-def _check_dimse(dimse: Dimse) -> None:
 def _check_renditions(renditions: Renditions) -> None:
     for number, rule in enumerate(renditions.rules, 1):
         where = f"renditions.rules[{number}]"
@@ -71,6 +70,7 @@ def _check_renditions(renditions: Renditions) -> None:
                     raise SettingsError(f"{where}.{name}: {uid!r} is not a UID")
 
 
+def _check_dimse(dimse: Dimse) -> None:
     if not dimse.ae_titles:
         raise SettingsError("dimse.ae_titles: name at least one")
     for title in dimse.ae_titles:

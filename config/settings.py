@@ -339,32 +339,6 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """Operational logs; never names, identifiers or dates of birth."""
-
-    level: Literal["debug", "info", "warning", "error"] = setting("info", "Least severe level written.")
-    audit_file: str = setting("data/audit.jsonl", "File that audit events are appended to, one JSON object a line.")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All sections."""
-
-    archive: Archive = field(default_factory=Archive)
-    database: Database = field(default_factory=Database)
-    storage: Storage = field(default_factory=Storage)
-    web: Web = field(default_factory=Web)
-    dimse: Dimse = field(default_factory=Dimse)
-    limits: Limits = field(default_factory=Limits)
-    access: Access = field(default_factory=Access)
-    uploads: Uploads = field(default_factory=Uploads)
-    worker: Worker = field(default_factory=Worker)
-    log: Log = field(default_factory=Log)
-
-
-def sections() -> tuple[str, ...]:
-    """Names of all sections, in the order they are documented."""
-@dataclass(frozen=True, slots=True)
 class RenditionRule:
     """Which images get a rendition (`[[renditions.rules]]`): those that meet every condition of a rule."""
 
@@ -400,5 +374,31 @@ class Renditions:
     )
 
 
-    return tuple(f.name for f in fields(Settings))
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Operational logs; never names, identifiers or dates of birth."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "Least severe level written.")
+    audit_file: str = setting("data/audit.jsonl", "File that audit events are appended to, one JSON object a line.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All sections."""
+
+    archive: Archive = field(default_factory=Archive)
+    database: Database = field(default_factory=Database)
+    storage: Storage = field(default_factory=Storage)
+    web: Web = field(default_factory=Web)
+    dimse: Dimse = field(default_factory=Dimse)
+    limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
+    uploads: Uploads = field(default_factory=Uploads)
+    worker: Worker = field(default_factory=Worker)
     renditions: Renditions = field(default_factory=Renditions)
+    log: Log = field(default_factory=Log)
+
+
+def sections() -> tuple[str, ...]:
+    """Names of all sections, in the order they are documented."""
+    return tuple(f.name for f in fields(Settings))
