@@ -74,13 +74,13 @@ class Admission:
             )
         )
         self._find_series = prepare(
-            select(series.c.id, series.c.sop_classes, series.c.summary, series.c.extra).where(
+            select(*(series.c[name] for name in ("id", "sop_classes", "lateralities", "summary", "extra"))).where(
                 series.c.study_fk == bindparam("study_fk"), series.c.series_instance_uid == bindparam("uid")
             )
         )
         self._add_patient = self._insert(patients, _columns(patients, "number_of"))
         self._add_study = self._insert(studies, _columns(studies, "number_of", "modalities_in", "sop_classes_in"))
-        self._add_series = self._insert(series, _columns(series, "number_of", "sop_classes"))
+        self._add_series = self._insert(series, _columns(series, "number_of", "sop_classes", "lateralities"))
         self._add_term = prepare(database.insert(study_terms).on_conflict_do_nothing())
         self._add_instance = prepare(instances.insert())
         self._add_document = prepare(documents.insert())
@@ -91,6 +91,7 @@ class Admission:
         self._grow_modalities = self._grow(studies, "modalities_in_study")
         self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
         self._grow_series_classes = self._grow(series, "sop_classes")
+        self._grow_lateralities = self._grow(series, "lateralities")
         self._count = tuple(_counting(database, table, names) for table, names in _COUNTERS)
         self._tenant_ids: dict[str, int] = {}
 
@@ -171,6 +172,7 @@ class Admission:
             if place is None:
                 place = known[key] = self._place(tx, one, classes, touches)
             touches += self._note_class(place, one.entry, classes)
+            touches += self._note_side(place, one.entry.laterality, classes)
             places.append(place)
         return places
 
@@ -184,9 +186,9 @@ class Admission:
             study_fk, patient_fk, newest = self._new_study(tx, one, touches)
         found = tx.rows(self._find_series, {"study_fk": study_fk, "uid": series_uid})
         if found:
-            series_fk, known_classes, summary, extra = found[0]
+            series_fk, known_classes, known_sides, summary, extra = found[0]
             self._disagreements.compare(tx, one, Level.SERIES, (series_uid, summary, extra))
-            classes.update((series_fk, uid) for uid in known_classes.split("\\"))
+            classes.update((series_fk, value) for value in f"{known_classes}{known_sides}".split("\\"))
         else:
             series_fk, made = self._new_series(tx, one, study_fk)
             if made:
@@ -265,6 +267,13 @@ class Admission:
             Touch(1, place.study_fk, self._grow_study_classes, _growth(place.study_fk, uid)),
             Touch(2, place.series_fk, self._grow_series_classes, _growth(place.series_fk, uid)),
         ]
+
+    def _note_side(self, place: Place, side: str, known: set[tuple[int, str]]) -> list[Touch]:
+        """Most images have no side; `known` are values of the lists of series, whichever list."""
+        if not side or (place.series_fk, side) in known:
+            return []
+        known.add((place.series_fk, side))
+        return [Touch(2, place.series_fk, self._grow_lateralities, _growth(place.series_fk, side))]
 
     def _count_study(self, patient_fk: int, sign: int) -> Touch:
         return self._counted(0, patient_fk, studies=sign)

@@ -52,6 +52,8 @@ class Entry:
     instance: Values
     terms: tuple[tuple[int, str], ...]
     """Kind and folded text of the study's names (see `TERM_KINDS`)."""
+    laterality: str
+    """L, R or B, of the image (0020,0062) or its series (0020,0060); empty for what has no side."""
 
     def documents(self) -> tuple[bytes | None, ...]:
         """All that the instance says about its study and series."""
@@ -128,6 +130,8 @@ _EXTRA: Mapping[Level, tuple[str, ...]] = {
 }
 _INTEGERS = tuple(row for row in ATTRIBUTES if row.level is Level.IMAGE and row.matching is Matching.INTEGER)
 _STUDY_UID = tag_of("StudyInstanceUID")
+_IMAGE_LATERALITY = tag_of("ImageLaterality")
+_LATERALITY = tag_of("Laterality")
 
 
 _ABOVE = frozenset(tag for rows in _SUMMARISED.values() for tag, *_ in rows) | frozenset(
@@ -166,7 +170,8 @@ def describe(tenant: str, record: InstanceRecord) -> Entry:
     text = orjson.dumps({tag: element for tag, element in record.dataset.items() if tag in _ABOVE})
     levels = _levels(text) if len(text) <= _MAXIMUM_DOCUMENT_BYTES else _levels.__wrapped__(text)
     above = levels.above
-    return Entry(tenant, record, above.patient, above.study, levels.series, _instance(record), above.terms)
+    instance, side = _instance(record), _laterality(record.dataset)
+    return Entry(tenant, record, above.patient, above.study, levels.series, instance, above.terms, side)
 
 
 @lru_cache(maxsize=256)
@@ -260,6 +265,11 @@ def _instance(record: InstanceRecord) -> Values:
         "blob_key": record.blob_key,
         "layout": pack(record.layout),
     }
+
+
+def _laterality(dataset: DicomJson) -> str:
+    named = first_text(dataset.get(_IMAGE_LATERALITY)) or first_text(dataset.get(_LATERALITY))
+    return named if named in ("L", "R", "B") else ""
 
 
 def first_text(element: Mapping[str, Any] | None) -> str:
