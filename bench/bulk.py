@@ -97,6 +97,9 @@ class Loader:
         patient_fk, patient = self._patient(first)
         sort_key = first.study.columns["sort_key"]
         modalities = list(dict.fromkeys(entry.series.columns["modality"] for entry in entries))
+        body_parts = list(
+            dict.fromkeys(part for entry in entries if (part := entry.series.columns["body_part_examined"]))
+        )
         self._rows["studies"].rows.append(
             first.study.columns
             | _documents(first.study)
@@ -106,12 +109,15 @@ class Loader:
                 "patient_fk": patient_fk,
                 "study_instance_uid": first.record.key.study_instance_uid,
                 "modalities_in_study": _in_order(modalities),
+                "body_parts_in_study": _in_order(body_parts),
                 "sop_classes_in_study": _in_order(dict.fromkeys(entry.record.sop_class_uid for entry in entries)),
                 "number_of_study_related_series": len(entries),
                 "number_of_study_related_instances": sum(one.instances for one in study.series),
             }
         )
         terms = [*first.terms, *((TERM_KINDS["ModalitiesInStudy"], modality) for modality in modalities)]
+        terms += [(TERM_KINDS["BodyPartExamined"], part) for part in body_parts]
+        terms.append((TERM_KINDS["InterpretationStatusID"], ""))
         self._rows["study_terms"].rows.extend(
             {"tenant_id": 1, "kind": kind, "term": term, "sort_key": sort_key, "study_fk": study_fk}
             for kind, term in terms

@@ -27,7 +27,7 @@ from dicomweb import (
 from dicomweb.accept import Offer
 from dicomweb.edge import Handler
 from dicomweb.search_request import PARAMETERS
-from index.attributes import ATTRIBUTES, levels_down_to
+from index.attributes import ATTRIBUTES, has_key
 from index.records import Level
 
 Resources = Sequence[tuple[str, Mapping[str, Handler]]]
@@ -195,8 +195,7 @@ def _name(path: str, handler: Handler, resources: Resources) -> str:
 
 def attributes(level: Level) -> Iterator[Parameter]:
     """The attributes that a search at `level` matches, as query parameters (8.3.4.1)."""
-    levels = levels_down_to(level)
     for row in ATTRIBUTES:
-        if row.searchable and row.level in levels:
+        if has_key(level, row):
             kinds = ", ".join(row.kinds)
             yield Parameter(row.keyword, f"({row.tag[:4]},{row.tag[4:]}) {row.vr}. Matching: {kinds}.", _TEXT)

@@ -16,7 +16,7 @@ from dicomweb.errors import BadRequest
 from index import attribute_paths
 from index.answers import returnable
 from index.attribute_paths import Path
-from index.attributes import BY_KEYWORD, BY_TAG, SUMMARY_TAGS, Attribute, levels_down_to
+from index.attributes import BY_KEYWORD, BY_TAG, SUMMARY_TAGS, Attribute, has_key, levels_down_to
 from index.errors import InvalidQuery
 from index.moments import offset_minutes, with_moments
 from index.query import Declared, Exact, Filter, Order, Query, Rules, parse_filter
@@ -252,7 +252,7 @@ def _take_attribute(request: SearchRequest, name: str, text: str) -> None:
     if attribute is _TIMEZONE:
         request.timezone = _offset(request, text)
         return
-    if attribute is not None and attribute.searchable and attribute.level in levels_down_to(request.level):
+    if attribute is not None and has_key(request.level, attribute):
         if attribute.keyword in request.filters:
             raise InvalidQuery(f"{attribute.keyword} is given twice")
         request.filters[attribute.keyword] = parse_filter(attribute.keyword, text, request.rules)

@@ -13,7 +13,7 @@ from dimse.elements import Raw, RawDataset
 from dimse.extended import Flags
 from dimse.identifier import CONTROL, UNIQUE_KEYS, Identifier, asking, plain, text_of
 from index.attribute_paths import Path, Step
-from index.attributes import BY_KEYWORD, BY_TAG, Attribute, levels_down_to
+from index.attributes import BY_KEYWORD, BY_TAG, Attribute, has_key, levels_down_to
 from index.errors import InvalidQuery
 from index.moments import offset_minutes, with_moments
 from index.query import AnyOf, Declared, Exact, Filter, Query, Rules, parse_filter
@@ -84,12 +84,18 @@ def _match(
 ) -> None:
     text = text_of(identifier, tag, raw)
     attribute = _attribute(tag, identifier.level)
-    if attribute is None or not attribute.searchable or attribute.level not in levels_down_to(identifier.level):
+    if attribute is None or not _is_known(attribute, request):
         request.declared.append(((_step(tag, creators),), text))
         return
     found = parse_filter(attribute.keyword, text, request.rules)
     if found is not None:
         request.filters.append(found)
+
+
+def _is_known(attribute: Attribute, request: FindRequest) -> bool:
+    """A key of this level or one above. One below, which studies are searched by all the same, is relational."""
+    is_below = attribute.level not in levels_down_to(request.level)
+    return has_key(request.level, attribute) and (request.flags.relational or not is_below)
 
 
 def _attribute(tag: int, level: Level) -> Attribute | None:

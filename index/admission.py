@@ -19,6 +19,8 @@ from index.database import Database, Prepared, Transaction
 from index.declared_values import DeclaredValues, Owners, newest_generation
 from index.disagreements import Disagreements
 from index.entries import TERM_KINDS, Entry, Newcomer, list_member
+from index.reading import KIND as READING
+from index.reading import Reading
 from index.records import Level, Origin
 from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
 
@@ -58,6 +60,7 @@ class Admission:
         self._database = database
         self._disagreements = Disagreements(database)
         self.values = DeclaredValues(database)
+        self.reading = Reading(database)
         self._find_tenant = prepare(select(tenants.c.id).where(tenants.c.name == bindparam("name")))
         self._add_tenant = self._insert(tenants, ("name",))
         self._find_patient = prepare(
@@ -79,7 +82,8 @@ class Admission:
             )
         )
         self._add_patient = self._insert(patients, _columns(patients, "number_of"))
-        self._add_study = self._insert(studies, _columns(studies, "number_of", "modalities_in", "sop_classes_in"))
+        kept_here = ("number_of", "modalities_in", "sop_classes_in", "body_parts_in", "interpretation_status")
+        self._add_study = self._insert(studies, _columns(studies, *kept_here))
         self._add_series = self._insert(series, _columns(series, "number_of", "sop_classes", "lateralities"))
         self._add_term = prepare(database.insert(study_terms).on_conflict_do_nothing())
         self._add_instance = prepare(instances.insert())
@@ -89,6 +93,7 @@ class Admission:
         numbers = numbers.where(changes.c.tenant_id == bindparam("tenant_id"))
         self._highest = prepare(select(numbers.scalar_subquery(), newest_generation()))
         self._grow_modalities = self._grow(studies, "modalities_in_study")
+        self._grow_body_parts = self._grow(studies, "body_parts_in_study")
         self._grow_study_classes = self._grow(studies, "sop_classes_in_study")
         self._grow_series_classes = self._grow(series, "sop_classes")
         self._grow_lateralities = self._grow(series, "lateralities")
@@ -155,6 +160,9 @@ class Admission:
         touches += self._counts(places, 1)
         for touch in sorted(touches, key=lambda one: one[:2]):
             tx.run(touch.statement, touch.params)
+        said_by = ((one.entry.report, p.study_fk, number) for one, p, number in zip(ordered, places, ids, strict=True))
+        if reports := [{"instance_fk": n, "study_fk": study, "status": one} for one, study, n in said_by if one]:
+            self.reading.admit(tx, reports)
         owners = (Owners(p.patient_fk, p.study_fk, p.series_fk, number) for p, number in zip(places, ids, strict=True))
         said = zip(ordered, owners, strict=True)
         self.values.write(tx, ((one.tenant_id, rows, one.entry.record.dataset) for one, rows in said))
@@ -193,7 +201,7 @@ class Admission:
             series_fk, made = self._new_series(tx, one, study_fk)
             if made:
                 touches += self._count_series(Place(patient_fk, study_fk, series_fk), 1)
-                touches += self._note_modality(one, study_fk, newest)
+                touches += self._note_kind(one, study_fk, newest)
         return Place(patient_fk, study_fk, series_fk)
 
     def _new_study(self, tx: Transaction, one: Newcomer, touches: list[Touch]) -> tuple[int, int, int]:
@@ -213,7 +221,8 @@ class Admission:
             return found[0][0], found[0][1], found[0][2]
         study_fk, newest = made[0][0], described.columns["sort_key"]
         term = {"tenant_id": one.tenant_id, "sort_key": newest, "study_fk": study_fk}
-        tx.run_many(self._add_term, [term | {"kind": kind, "term": text} for kind, text in entry.terms])
+        terms = (*entry.terms, (READING, ""))
+        tx.run_many(self._add_term, [term | {"kind": kind, "term": text} for kind, text in terms])
         touches.append(self._count_study(patient_fk, 1))
         return study_fk, patient_fk, newest
 
@@ -247,16 +256,19 @@ class Admission:
             return int(tx.rows(self._find_series, {"study_fk": study_fk, "uid": uid})[0][0]), False
         return int(made[0][0]), True
 
-    def _note_modality(self, one: Newcomer, study_fk: int, newest: int) -> list[Touch]:
-        """Add a modality to a study (`newest` is its sort key) and make the study findable by it."""
-        modality = one.entry.series.columns["modality"]
-        if not modality:
-            return []
-        term = {"tenant_id": one.tenant_id, "kind": TERM_KINDS["ModalitiesInStudy"], "term": modality}
-        return [
-            Touch(1, study_fk, self._grow_modalities, _growth(study_fk, modality)),
-            Touch(1, study_fk, self._add_term, term | {"sort_key": newest, "study_fk": study_fk}),
-        ]
+    def _note_kind(self, one: Newcomer, study_fk: int, newest: int) -> list[Touch]:
+        """Add modality and body part of a series to a study, `newest` is its sort key, and make it findable by both."""
+        columns = one.entry.series.columns
+        touches: list[Touch] = []
+        for keyword, value, grow in (
+            ("ModalitiesInStudy", columns["modality"], self._grow_modalities),
+            ("BodyPartExamined", columns["body_part_examined"], self._grow_body_parts),
+        ):
+            if value:
+                term = {"tenant_id": one.tenant_id, "kind": TERM_KINDS[keyword], "term": value}
+                touches.append(Touch(1, study_fk, grow, _growth(study_fk, value)))
+                touches.append(Touch(1, study_fk, self._add_term, term | {"sort_key": newest, "study_fk": study_fk}))
+        return touches
 
     def _note_class(self, place: Place, entry: Entry, classes: set[tuple[int, str]]) -> list[Touch]:
         uid = entry.record.sop_class_uid

@@ -14,7 +14,7 @@ import orjson
 import zstandard
 from sqlalchemy import null
 
-from index.attributes import BY_KEYWORD, EXTRA_TAGS, SUMMARY_TAGS, levels_down_to, tag_of
+from index.attributes import BY_KEYWORD, EXTRA_TAGS, OF_STUDY, SUMMARY_TAGS, levels_down_to, tag_of
 from index.entries import list_values
 from index.query import Query
 from index.records import Level
@@ -40,6 +40,9 @@ _MODALITIES = tag_of("ModalitiesInStudy")
 _CLASSES = tag_of("SOPClassesInStudy")
 _STUDY_UID = tag_of("StudyInstanceUID")
 _SERIES_UID = tag_of("SeriesInstanceUID")
+_BODY_PART = tag_of("BodyPartExamined")
+_STATUS = tag_of("InterpretationStatusID")
+_OF_SERIES_IN_STUDY = tuple(map(tag_of, OF_STUDY))
 _SERIES_OF_STUDY = tag_of("NumberOfStudyRelatedSeries")
 _INSTANCES_OF_STUDY = tag_of("NumberOfStudyRelatedInstances")
 _RETRIEVE_URL = tag_of("RetrieveURL")
@@ -85,12 +88,15 @@ def _patient(summary: bytes, *numbers: int) -> Document:
     return document
 
 
-def _study(summary: bytes, modalities: str, classes: str, of_series: int, of_instances: int) -> Document:
+def _study(summary: bytes, *columns: Any) -> Document:
+    modalities, classes, body_parts, status, of_series, of_instances = columns
     document: Document = orjson.loads(summary)
     document.pop(_RETRIEVE_URL, None)
     document[_AVAILABILITY] = ONLINE
     document[_MODALITIES] = listed("CS", modalities)
     document[_CLASSES] = listed("UI", classes)
+    document[_BODY_PART] = listed("CS", body_parts)
+    document[_STATUS] = listed("CS", status)
     document[_SERIES_OF_STUDY] = {"vr": "IS", "Value": [of_series]}
     document[_INSTANCES_OF_STUDY] = {"vr": "IS", "Value": [of_instances]}
     return document
@@ -139,6 +145,8 @@ PARTS: Mapping[str, Part] = {
             studies.c.summary,
             studies.c.modalities_in_study,
             studies.c.sop_classes_in_study,
+            studies.c.body_parts_in_study,
+            studies.c.interpretation_status_id,
             studies.c.number_of_study_related_series,
             studies.c.number_of_study_related_instances,
         ),
@@ -204,6 +212,10 @@ def merge(names: Sequence[str], row: Sequence[Any], query: Query) -> Document:
         if name == "body" and not query.return_all:
             asked = {tag: document[tag] for tag in query.returned if tag in document}
             document = asked | _private(document, query.private) if query.private else asked
+        if name == "study" and query.level is not Level.STUDY:
+            # A series or instance that says nothing of it has not the values of its neighbours.
+            for tag in _OF_SERIES_IN_STUDY:
+                document.pop(tag, None)
         merged.update(document)
     if query.paths:
         merged = _trimmed(merged, query.paths)
@@ -249,6 +261,7 @@ def returnable(level: Level, tag: str) -> bool:
     return (
         level is Level.IMAGE
         or tag == _RETRIEVE_URL
+        or (level is Level.STUDY and tag in _OF_SERIES_IN_STUDY)
         or any(
             tag in SUMMARY_TAGS[one] or tag in EXTRA_TAGS[one]
             for one in levels_down_to(level)

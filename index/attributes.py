@@ -137,6 +137,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         ("StudyID", Matching.TEXT, _D),
         ("NumberOfStudyRelatedSeries", Matching.NONE, _D),
         ("NumberOfStudyRelatedInstances", Matching.NONE, _D),
+        # Retired with the results management of PS3, and still the one attribute that says it (see `index.reports`).
+        ("InterpretationStatusID", Matching.TEXT, _X),
     ),
     *_rows(
         Level.SERIES,
@@ -184,12 +186,16 @@ COMPUTED: Mapping[Level, tuple[str, ...]] = MappingProxyType(
             "SOPClassesInStudy",
             "NumberOfStudyRelatedSeries",
             "NumberOfStudyRelatedInstances",
+            "InterpretationStatusID",
         ),
         Level.SERIES: ("InstanceAvailability", "NumberOfSeriesRelatedInstances"),
         Level.IMAGE: ("InstanceAvailability", "AvailableTransferSyntaxUID"),
     }
 )
 """Attributes that no data set holds: the index itself knows them."""
+
+OF_STUDY: Mapping[str, str] = MappingProxyType({"BodyPartExamined": "body_parts_in_study"})
+"""Series attributes that studies are searched by as well, to the columns with the values of all series of a study."""
 
 _MODULES: Mapping[Level, str] = {
     # PS3.3 C.7.1.1 Patient.
@@ -244,3 +250,8 @@ _DOWN_TO = {level: tuple(Level)[: number + 1] for number, level in enumerate(Lev
 def levels_down_to(level: Level) -> tuple[Level, ...]:
     """The level and those above it, from PATIENT on: the levels whose attributes a query at `level` may name."""
     return _DOWN_TO[level]
+
+
+def has_key(level: Level, row: Attribute) -> bool:
+    """True when a query at `level` may be filtered and sorted by the attribute."""
+    return row.searchable and (row.level in _DOWN_TO[level] or (level is Level.STUDY and row.keyword in OF_STUDY))

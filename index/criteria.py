@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_
 
-from index.attributes import Attribute, Matching
+from index.attributes import OF_STUDY, Attribute, Matching
 from index.criterion import Clause, Criterion, Place
 from index.database import Database
 from index.entries import TERM_KINDS, integer, list_member
@@ -29,6 +29,12 @@ from index.substrings import texts_in
 from index.tables import NO_NUMBER, instances, patients, series, studies, study_terms
 
 _LONGEST_LIST = 5000
+_TERMS_OF = {
+    "Modality": "ModalitiesInStudy",
+    "BodyPartExamined": "BodyPartExamined",
+    "InterpretationStatusID": "InterpretationStatusID",
+}
+"""Attributes with one value that studies have terms of."""
 _DAY = 10**9
 """One day in units of `studies.sort_key`."""
 
@@ -39,11 +45,11 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
         return moment_criterion(one, place[0]) if isinstance(one, Moment) else clock_criterion(one, place[0])
     column = _column(row, place[1].level)
     if isinstance(one, Empty):
-        return _empty(row, column, place[0])
+        return _empty(database, row, column, place[0])
     if isinstance(one, PersonName) or (row.matching is Matching.NAME and isinstance(one, Exact | Wildcard)):
         pattern = one.value if isinstance(one, Exact) else one.pattern
         return name_criterion(row, column, pattern, place)
-    if row.matching is Matching.LIST:
+    if row.matching is Matching.LIST or (place[1].level is Level.STUDY and row.keyword in OF_STUDY):
         return _list(database, row, column, one, place[0])
     if isinstance(one, Range):
         return _range(row, column, one, place[0])
@@ -57,8 +63,11 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
     return _exact(database, row, column, value, place[0])
 
 
-def _empty(row: Attribute, column: Any, name: str) -> Criterion:
+def _empty(database: Database, row: Attribute, column: Any, name: str) -> Criterion:
     """Empty value matching (C.2.2.2.7). A date, a time or a number that cannot be read counts as empty."""
+    if row.keyword == "InterpretationStatusID":
+        # Studies without a report have a term, too.
+        return _exact(database, row, column, "", name)
     if row.matching is not Matching.INTEGER:
         return Criterion(("empty", row.keyword, name), {}, lambda: column == "")
     return Criterion(
@@ -67,6 +76,8 @@ def _empty(row: Attribute, column: Any, name: str) -> Criterion:
 
 
 def _column(row: Attribute, level: Level) -> Any:
+    if level is Level.STUDY and row.keyword in OF_STUDY:
+        return studies.c[OF_STUDY[row.keyword]]
     if row.level is Level.PATIENT:
         return (patients if level is Level.PATIENT else studies).c[row.column]
     return {Level.STUDY: studies, Level.SERIES: series, Level.IMAGE: instances}[row.level].c[row.column]
@@ -99,7 +110,7 @@ def _exact(database: Database, row: Attribute, column: Any, value: str, name: st
         return _range(row, column, Range(row.keyword, value, value), name)
     found = _value(row, value)
     params: dict[str, Any] = {name: found}
-    terms = _modality_terms(database, row, [found], (name, params))
+    terms = _value_terms(database, row, [found], (name, params))
     texts = texts_in(column.table.name, column.name, [found]) if isinstance(found, str) else None
 
     def clause() -> ColumnElement[bool]:
@@ -107,16 +118,18 @@ def _exact(database: Database, row: Attribute, column: Any, value: str, name: st
         return equal
 
     shape = ("=", row.keyword, name, terms is not None)
-    return Criterion(shape, params, clause, terms, terms_suffice=False, one_term=True, texts=texts)
+    suffice = row.level is Level.STUDY
+    return Criterion(shape, params, clause, terms, terms_suffice=suffice, one_term=True, texts=texts)
 
 
-def _modality_terms(
+def _value_terms(
     database: Database, row: Attribute, values: Sequence[str | int], place: tuple[str, dict[str, Any]]
 ) -> Clause | None:
-    """A series' modality is among those of its study; only the empty one is not."""
-    if row.keyword != "Modality" or "" in values:
+    """A series' modality and body part are among those of its study; only empty ones are not."""
+    kind = TERM_KINDS.get(_TERMS_OF.get(row.keyword, ""))
+    if kind is None or ("" in values and row.level is Level.SERIES):
         return None
-    return _listed_terms(database, TERM_KINDS["ModalitiesInStudy"], values, place)
+    return _listed_terms(database, kind, values, place)
 
 
 def _listed_terms(
@@ -140,9 +153,10 @@ def _any_of(database: Database, row: Attribute, column: Any, values: tuple[str, 
         raise InvalidQuery(f"{row.keyword} cannot be matched by a list of values")
     found = [_value(row, value) for value in values]
     params = {name: database.list_value(found)}
-    terms = _modality_terms(database, row, found, (name, params))
+    terms = _value_terms(database, row, found, (name, params))
     shape = ("in", row.keyword, name, terms is not None)
-    return Criterion(shape, params, lambda: database.one_of(column, name), terms, terms_suffice=False)
+    suffice = row.level is Level.STUDY
+    return Criterion(shape, params, lambda: database.one_of(column, name), terms, terms_suffice=suffice)
 
 
 def _wildcard(database: Database, row: Attribute, column: Any, pattern: str, name: str) -> Criterion:

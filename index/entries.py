@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, Attribute, Matching, snake_case, tag_of
+from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, OF_STUDY, Attribute, Matching, snake_case, tag_of
 from index.layout import pack
 from index.matching import date_text, name_column, plain, sort_key, time_text, words_of
 from index.moments import utc_columns
 from index.records import DicomJson, InstanceRecord, Level, Origin
+from index.reports import report_status
 from index.sounds import sound
 from index.tables import NO_NUMBER
 
@@ -54,6 +55,8 @@ class Entry:
     """Kind and folded text of the study's names (see `TERM_KINDS`)."""
     laterality: str
     """L, R or B, of the image (0020,0062) or its series (0020,0060); empty for what has no side."""
+    report: str
+    """Interpretation Status ID when the instance is a report (see `index.reports`)."""
 
     def documents(self) -> tuple[bytes | None, ...]:
         """All that the instance says about its study and series."""
@@ -71,7 +74,13 @@ class Newcomer(NamedTuple):
     action: str = "stored"
 
 
-TERM_KINDS: Mapping[str, int] = {"PatientName": 1, "ReferringPhysicianName": 2, "ModalitiesInStudy": 3}
+TERM_KINDS: Mapping[str, int] = {
+    "PatientName": 1,
+    "ReferringPhysicianName": 2,
+    "ModalitiesInStudy": 3,
+    "BodyPartExamined": 8,
+    "InterpretationStatusID": 9,
+}
 WORD_KINDS: Mapping[str, int] = {"PatientName": 4, "ReferringPhysicianName": 5}
 """Terms for `fuzzymatching`: words of a name that do not begin a component group."""
 SOUND_KINDS: Mapping[str, int] = {"PatientName": 6, "ReferringPhysicianName": 7}
@@ -109,7 +118,7 @@ _RETRIEVE_URL = tag_of("RetrieveURL")
 _TIMEZONE = tag_of("TimezoneOffsetFromUTC")
 _SUMMARISED: Mapping[Level, _SummaryRows] = {
     Level.PATIENT: _summarised(Level.PATIENT),
-    Level.STUDY: _summarised(Level.PATIENT, Level.STUDY, computed=(_RETRIEVE_URL,)),
+    Level.STUDY: _summarised(Level.PATIENT, Level.STUDY, computed=(_RETRIEVE_URL, *map(tag_of, OF_STUDY))),
     # A series also tells its study and availability; all instances have one, so it is not stored for each.
     Level.SERIES: tuple(
         sorted(
@@ -171,7 +180,8 @@ def describe(tenant: str, record: InstanceRecord) -> Entry:
     levels = _levels(text) if len(text) <= _MAXIMUM_DOCUMENT_BYTES else _levels.__wrapped__(text)
     above = levels.above
     instance, side = _instance(record), _laterality(record.dataset)
-    return Entry(tenant, record, above.patient, above.study, levels.series, instance, above.terms, side)
+    report = report_status(record.sop_class_uid, record.dataset)
+    return Entry(tenant, record, above.patient, above.study, levels.series, instance, above.terms, side, report)
 
 
 @lru_cache(maxsize=256)

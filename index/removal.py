@@ -16,6 +16,9 @@ from index.database import Database, Transaction
 from index.entries import TERM_KINDS, list_members, list_values, terms_of_name
 from index.tables import disagreements, instances, patients, series, studies, study_terms
 
+_LISTS = {"ModalitiesInStudy": "modalities_in_study", "BodyPartExamined": "body_parts_in_study"}
+"""Lists of a study's values that have terms, in the order in which the series' values are read."""
+
 
 class Removal:
     """The statements, compiled once for a database."""
@@ -29,7 +32,10 @@ class Removal:
         of_series = database.one_of(instances.c.series_fk, "rows")
         self._delete_instances = prepare(delete(instances).where(in_rows[instances]).returning(instances.c.series_fk))
         self._above = prepare(
-            select(studies.c.patient_fk, studies.c.id, series.c.id, series.c.sop_classes)
+            select(
+                *(studies.c.patient_fk, studies.c.id, series.c.id, series.c.sop_classes),
+                studies.c.interpretation_status_id,
+            )
             .select_from(series.join(studies, series.c.study_fk == studies.c.id))
             .where(in_rows[series])
         )
@@ -48,14 +54,17 @@ class Removal:
         )
         self._classes = prepare(select(instances.c.series_fk, instances.c.sop_class_uid).where(of_series).distinct())
         self._set_classes = _setting(database, series, "sop_classes")
-        names = ("tenant_id", "sort_key", "patient_name", "referring_physician_name", "modalities_in_study")
-        self._study = prepare(select(*(studies.c[name] for name in names)).where(studies.c.id == bindparam("row")))
+        names = ("patient_name", "referring_physician_name", "interpretation_status_id", *_LISTS.values())
+        base = (studies.c.tenant_id, studies.c.sort_key)
+        self._study = prepare(
+            select(*base, *(studies.c[name] for name in names)).where(studies.c.id == bindparam("row"))
+        )
         self._series_of_study = prepare(
-            select(series.c.modality, series.c.sop_classes)
+            select(series.c.modality, series.c.body_part_examined, series.c.sop_classes)
             .where(series.c.study_fk == bindparam("row"))
             .order_by(series.c.id)
         )
-        self._set_lists = _setting(database, studies, "modalities_in_study", "sop_classes_in_study")
+        self._set_lists = _setting(database, studies, *_LISTS.values(), "sop_classes_in_study")
         self._delete_term = prepare(
             delete(study_terms).where(
                 *(column == bindparam(column.name, type_=column.type) for column in study_terms.columns)
@@ -76,11 +85,12 @@ class Removal:
         self._count_down(tx, above, gone)
         emptied = tx.rows(self._delete_series, {"rows": self._list(sorted(gone))})
         ended = {row for row, _ in emptied}
-        touched = {study for _, study, row, _ in above if row in ended}
+        touched = {study for _, study, row, *_ in above if row in ended}
         touched |= self._shrink_classes(tx, [row for row in above if row[2] not in ended])
         uids = [uid for _, uid in emptied]
         if ended:
             self._count_series_down(tx, [row for row in above if row[2] in ended])
+        self._admission.reading.settle(tx, {study for _, study, _, _, status in above if status})
         for study_fk in sorted(touched):
             self._forget_lost_terms(tx, study_fk)
         if ended:
@@ -114,7 +124,7 @@ class Removal:
 
     def _shrink_classes(self, tx: Transaction, remaining: Sequence[Any]) -> set[int]:
         """Series that had several SOP classes may have lost one. Returns the studies whose lists may be shorter."""
-        several = {row: (study, column) for _, study, row, column in remaining if len(list_values(column)) > 1}
+        several = {row: (study, column) for _, study, row, column, _ in remaining if len(list_values(column)) > 1}
         if not several:
             return set()
         left: dict[int, list[str]] = {row: [] for row in several}
@@ -125,20 +135,23 @@ class Removal:
         return {several[row][0] for row in shorter}
 
     def _forget_lost_terms(self, tx: Transaction, study_fk: int) -> None:
-        """After a series has gone: its modality, and all terms with the last series."""
-        tenant_id, newest, patient_name, referring, modalities = tx.rows(self._study, {"row": study_fk})[0]
+        """After a series has gone: its modality and body part, and all terms with the last series."""
+        found = tx.rows(self._study, {"row": study_fk})[0]
+        tenant_id, newest, patient_name, referring, status, *before = found
         remaining = tx.rows(self._series_of_study, {"row": study_fk})
-        kept = {modality for modality, _ in remaining if modality}
-        lost = [(TERM_KINDS["ModalitiesInStudy"], term) for term in list_values(modalities) if term not in kept]
+        lists: dict[str, Iterable[str]] = {
+            "sop_classes_in_study": {uid for _, _, column in remaining for uid in list_values(column)}
+        }
+        lost = []
+        for number, ((keyword, name), known) in enumerate(zip(_LISTS.items(), before, strict=True)):
+            kept = lists[name] = {row[number] for row in remaining if row[number]}
+            lost += [(TERM_KINDS[keyword], term) for term in list_values(known) if term not in kept]
         if not remaining:
             lost += terms_of_name("PatientName", patient_name)
             lost += terms_of_name("ReferringPhysicianName", referring)
+            lost.append((TERM_KINDS["InterpretationStatusID"], status))
         base = {"tenant_id": tenant_id, "sort_key": newest, "study_fk": study_fk}
         tx.run_many(self._delete_term, [base | {"kind": kind, "term": term} for kind, term in lost])
-        lists: dict[str, Iterable[str]] = {
-            "modalities_in_study": kept,
-            "sop_classes_in_study": {uid for _, column in remaining for uid in list_values(column)},
-        }
         tx.run(self._set_lists, {"row": study_fk} | {name: list_members(values) for name, values in lists.items()})
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal_c
 from sqlalchemy.sql import visitors
 
 from index.access import Scope
-from index.attributes import BY_KEYWORD, Attribute, levels_down_to
+from index.attributes import BY_KEYWORD, OF_STUDY, Attribute, has_key
 from index.criteria import criterion
 from index.criterion import Criterion
 from index.database import Database, Prepared
@@ -231,7 +231,7 @@ def searchable(keyword: str, level: Level) -> Attribute:
     row = BY_KEYWORD.get(keyword)
     if row is None or not row.searchable:
         raise InvalidQuery(f"{keyword[:64]} cannot be searched")
-    if row.level not in levels_down_to(level):
+    if not has_key(level, row):
         raise InvalidQuery(
             f"{keyword} belongs to the {row.level.value} level and cannot be searched at {level.value} level"
         )
@@ -262,6 +262,8 @@ def _shape(criteria: Sequence[Criterion]) -> tuple[object, ...]:
 
 def column_of(row: Attribute, level: Level) -> Any:
     """Where an attribute stands for a query of this level; patients' attributes are copied to studies."""
+    if level is Level.STUDY and row.keyword in OF_STUDY:
+        return studies.c[OF_STUDY[row.keyword]]
     if row.level is Level.PATIENT and level is not Level.PATIENT:
         return studies.c[row.column]
     return TABLE_OF[row.level].c[row.column]

@@ -101,7 +101,9 @@ studies = Table(
     *_count("sort_key"),
     *_text(*_PATIENT_COLUMNS),
     *_text("study_date", "study_time", "accession_number", "study_id", "study_description"),
-    *_text("referring_physician_name", "modalities_in_study", "sop_classes_in_study"),
+    *_text("referring_physician_name", "modalities_in_study", "sop_classes_in_study", "body_parts_in_study"),
+    # Whether there is a report (see `index.reports`).
+    *_text("interpretation_status_id"),
     # Study Date and Time in UTC, when the offset of the clock is known (see `index.moments`).
     *_text("study_utc"),
     *_count("number_of_study_related_series", "number_of_study_related_instances"),
@@ -132,8 +134,8 @@ studies = Table(
 study_terms = Table(
     "study_terms",
     metadata,
-    # One row per folded name component group, its words, their sounds, and per modality: finds the newest studies
-    # with a term.
+    # One row per folded name component group, its words, their sounds, per modality, body part and status of the
+    # report: finds the newest studies with a term.
     Column("tenant_id", _Id, primary_key=True),
     Column("kind", SmallInteger, primary_key=True),
     Column("term", _Text, primary_key=True),
@@ -193,6 +195,16 @@ documents = Table(
     # The whole DICOM JSON model of an instance, one zstd frame. Apart, so that lists of instances stay small.
     Column("instance_fk", _Id, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     _bytes("body"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    # The instances that are reports, and how far each has come: the status of a study is made from these rows.
+    Column("instance_fk", _Id, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("study_fk", _Id, nullable=False),
+    *_text("status"),
+    Index(None, "study_fk"),
 )
 
 set_aside = Table(

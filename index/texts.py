@@ -73,15 +73,18 @@ def _filled(summary: bytes, *elements: bytes) -> bytes:
     return b"".join(filled)
 
 
-def _study(root: bytes, summary: bytes, modalities: str, classes: str, of_series: int, of_instances: int) -> bytes:
+def _study(root: bytes, summary: bytes, *columns: Any) -> bytes:
+    modalities, classes, body_parts, status, of_series, of_instances = columns
     return _filled(
         summary,
         _ONLINE,
         _listed("CS", modalities),
         _listed("UI", classes),
         _URL % (root, _uid_of(_STUDY_UID, summary), b""),
+        _listed("CS", body_parts),
         _NUMBER % of_series,
         _NUMBER % of_instances,
+        _listed("CS", status),
     )
 
 

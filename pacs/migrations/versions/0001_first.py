@@ -196,6 +196,8 @@ def upgrade() -> None:
         sa.Column("referring_physician_name", TEXT, server_default="", nullable=False),
         sa.Column("modalities_in_study", TEXT, server_default="", nullable=False),
         sa.Column("sop_classes_in_study", TEXT, server_default="", nullable=False),
+        sa.Column("body_parts_in_study", TEXT, server_default="", nullable=False),
+        sa.Column("interpretation_status_id", TEXT, server_default="", nullable=False),
         sa.Column("study_utc", TEXT, server_default="", nullable=False),
         sa.Column("number_of_study_related_series", ID, server_default="0", nullable=False),
         sa.Column("number_of_study_related_instances", ID, server_default="0", nullable=False),
@@ -305,6 +307,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_fk", name=op.f("pk_documents")),
     )
+    op.create_table(
+        "reports",
+        sa.Column("instance_fk", ID, autoincrement=False, nullable=False),
+        sa.Column("study_fk", ID, nullable=False),
+        sa.Column("status", TEXT, server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_fk"], ["instances.id"], name=op.f("fk_reports_instance_fk"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("instance_fk", name=op.f("pk_reports")),
+    )
+    op.create_index(op.f("ix_reports_study_fk"), "reports", ["study_fk"])
     declarations = op.create_table(
         "declarations",
         sa.Column("id", ID, nullable=False),
