@@ -8,6 +8,7 @@ from sqlalchemy import select
 from index.access import Scope
 from index.answers import PARTS, merge, needed_parts
 from index.database import Database, Prepared
+from index.priors import Priors
 from index.query import Query
 from index.records import Answer, Level
 from index.selection import FROM, TABLE_OF, Selection
@@ -24,6 +25,7 @@ class Search:
         """Compiles on demand."""
         self._database = database
         self._selection = Selection(database)
+        self.priors = Priors(database, self._selection)
         self._pages: dict[object, Prepared] = {}
 
     def find(self, scope: Scope, query: Query) -> Iterator[Answer]:

@@ -25,7 +25,7 @@ from pacs.auth.local import local_principal
 from pacs.bind import is_loopback
 from pacs.connection import HttpConnection
 from pacs.lifeline import Lifeline
-from pacs.portal import removed
+from pacs.portal import priors, removed
 from pacs.portal.news import News
 from pacs.services import Services, build
 from pacs.uploads.routes import Uploads
@@ -62,6 +62,7 @@ def pages(archive: Archive, settings: Settings, news: News) -> Starlette:
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
     start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
     own = [Route("/healthz", _healthy), *start_page, *news.routes(), *removed.routes(archive)]
+    own += priors.routes(archive)
     own += Uploads(archive, settings).routes()
     routing = [dicomweb, *own, *viewer.routes(settings)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})

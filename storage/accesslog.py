@@ -37,6 +37,11 @@ class AccessLog:
         keywords = ",".join(sorted(set(named)))
         self._write("Query", principal, detail=f"{query.level.value} {keywords}".strip())
 
+    def compared(self, principal: Principal, study: str, count: int) -> None:
+        """A search for the earlier studies of a study's patient; pages ask again whenever something is new."""
+        if self._is_new(("compared", principal.tenant, principal.kind, principal.name, study)):
+            self._write("Query", principal, study_instance_uid=study, detail="STUDY priors", count=count)
+
     def received(self, principal: Principal, origin: Origin, outcome: StoreOutcome) -> None:
         """An instance arrived or was refused."""
         study = outcome.key.study_instance_uid if outcome.key else ""

@@ -12,6 +12,7 @@ from index.bin import BinEntry, BinRow
 from index.catalog import Catalog, SetAside
 from index.declared import Declaration, Declarations
 from index.errors import PacsError
+from index.priors import Ranking
 from index.query import Query
 from index.records import (
     Answer,
@@ -41,6 +42,7 @@ __all__ = [
     "Intake",
     "OpenFrames",
     "OpenObject",
+    "Ranking",
     "RenderOptions",
     "Restored",
     "SetAside",
@@ -114,6 +116,13 @@ class Archive:
     def count(self, principal: Principal, /, query: Query, most: int | None = None) -> int:
         """Number of matches without limit and offset; counting stops at `most`."""
         return self._search.count(principal.scope, query, most)
+
+    @permits(Permission.QUERY)
+    def priors(self, principal: Principal, /, study: str) -> Ranking:
+        """The patient's earlier studies, those that tell most about this one first. Raises NotFound."""
+        ranking = self._search.priors.rank(principal.scope, study)
+        self._log.compared(principal, study, len(ranking.priors))
+        return ranking
 
     @permits(Permission.VIEW)
     def instances(
