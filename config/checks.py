@@ -28,6 +28,7 @@ def check(settings: Settings) -> None:
         _check_coercion(f"archive.coercions[{number}]", rule)
     _check_renditions(settings.renditions)
     _check_public_url(settings.web.public_url)
+    _check_networks("web.proxies", settings.web.proxies)
     if settings.web.query_default_limit > settings.web.query_maximum_limit:
         raise SettingsError("web.query_default_limit: must not be above web.query_maximum_limit")
     if not settings.archive.tenant.strip():
@@ -112,17 +113,21 @@ def _check_peer(where: str, peer: Peer, own_titles: tuple[str, ...]) -> None:
     for title in peer.called_ae_titles:
         if title not in own_titles:
             raise SettingsError(f"{where}.called_ae_titles: {title!r} is not one of dimse.ae_titles or dimse.titles")
-    for network in peer.networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise SettingsError(f"{where}.networks: {error}") from None
+    _check_networks(f"{where}.networks", peer.networks)
     for service in peer.services:
         if service not in SERVICES:
             raise SettingsError(f"{where}.services: {service!r} is none of {', '.join(SERVICES)}")
     digits = peer.certificate_sha256.replace(":", "")
     if digits and (len(digits) != 64 or set(digits.lower()) - set("0123456789abcdef")):
         raise SettingsError(f"{where}.certificate_sha256: must be 64 hexadecimal digits")
+
+
+def _check_networks(where: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"{where}: {error}") from None
 
 
 def _check_ae_title(where: str, title: str) -> None:

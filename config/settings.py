@@ -154,13 +154,22 @@ class Storage:
 class Web:
     """HTTP: DICOMweb and the pages."""
 
-    host: str = setting("127.0.0.1", "Address to listen on. Anything but loopback needs `access.unprotected`.")
+    host: str = setting(
+        "127.0.0.1",
+        'Address to listen on. Anything but loopback needs `access.sign_in = "required"` and a proxy that speaks TLS '
+        "(`web.public_url` begins with https), or `access.unprotected`.",
+    )
     port: int = setting(8042, "Port to listen on.", at_least=0, at_most=65535)
     public_url: str = setting(
         "",
         "Address at which clients reach the server when that is not what their requests say, as behind a proxy that "
         "speaks TLS: `https://pacs.example.org`, with a path if the proxy adds one. Retrieve URLs and BulkDataURIs "
         "then start with it, and its host name is served. Empty: Retrieve URLs repeat the request's Host header.",
+    )
+    proxies: tuple[str, ...] = setting(
+        (),
+        "Networks of the proxies before the server, in CIDR notation, `127.0.0.1/32`: from them the client's address "
+        "is taken out of X-Forwarded-For, for the audit trail and for counting attempts to sign in.",
     )
     workers: int = setting(1, "Number of web processes that share the port.", at_least=1)
     threads: int = setting(8, "Threads per web process for index and object access.", at_least=1)
@@ -296,13 +305,30 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may do what until accounts exist."""
+    """Who may come in."""
 
+    sign_in: SignIn = setting(
+        "none",
+        "`required`: whoever uses the web server must sign in with an account of `pacs users add`. `none`: everybody "
+        "who reaches the port may do everything, which is why it then stays on loopback.",
+    )
+    idle_seconds: float = setting(
+        900.0,
+        "A session ends after so long without a key, a click or a movement of the pointer; what pages do by themselves "
+        "does not count.",
+        at_least=1,
+    )
+    session_seconds: float = setting(
+        43200.0, "A session ends after so long whatever is done in it; people then sign in again.", at_least=1
+    )
     unprotected: bool = setting(
         False,
-        "Allow the web server to listen beyond loopback although nobody has to log in. Only for closed test networks.",
+        "Allow the web server to listen beyond loopback although nobody has to sign in, or passwords cross the network "
+        "without TLS. Only for closed test networks.",
     )
-    local_principal: str = setting("local", "Name under which requests from this machine are recorded.")
+    local_principal: str = setting(
+        "local", "Name under which requests from this machine are recorded when nobody has to sign in."
+    )
 
 
 @dataclass(frozen=True, slots=True)

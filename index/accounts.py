@@ -1,4 +1,4 @@
-"""Accounts: people who sign in by a name and a password. What a password must be like is none of the index's business."""
+"""Accounts: people who sign in by a name and a password, of which only a hash made elsewhere is kept."""
 
 import time
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Attempts to sign in that have not succeeded, as rows, so that all processes agree on who must wait.
 
-Who tries is known by digests: of the name that was typed, which may be nobody's or a password in the wrong field, and of
-the address. An attempt is written down before the password is looked at, so many at the same time count as many.
+Who tries is known by digests: of the name that was typed, which may be nobody's or a password in the wrong field, and
+of the address. An attempt is written down before the password is looked at, so many at the same time count as many.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
 """Where we may listen, and the sockets themselves.
 
-There are no accounts yet, so the web server stays on loopback unless somebody writes down that it is
-unprotected, and DIMSE leaves loopback only with an AE table to tell friend from stranger.
+The web server stays on loopback unless people have to sign in and passwords are carried by TLS, which a proxy speaks,
+or somebody writes down that it is unprotected. DIMSE leaves loopback only with an AE table to tell friend from
+stranger.
 """
 
 import errno
@@ -18,15 +19,28 @@ _PATIENCE_SECONDS = 5.0
 def check_exposure(settings: Settings, *, web: bool, dimse: bool) -> None:
     """Refuse to listen where nobody would be asked who he is. Raises SettingsError."""
     if web and not is_loopback(settings.web.host) and not settings.access.unprotected:
-        raise SettingsError(
-            f"web.host is {settings.web.host}: other machines could read and change everything, because there is no "
-            "login. Listen on 127.0.0.1 (behind a proxy that asks for a login), or set access.unprotected = true "
-            "(PACS_ACCESS_UNPROTECTED=true) if the network is closed"
-        )
+        _check_protection(settings)
     if dimse and not is_loopback(settings.dimse.host) and not settings.dimse.peers:
         raise SettingsError(
             f"dimse.host is {settings.dimse.host}, but the AE table is empty: name the devices that may connect as "
             "[[dimse.peers]] in the settings file, or listen on 127.0.0.1"
+        )
+
+
+def _check_protection(settings: Settings) -> None:
+    """Whether the web server may leave this machine."""
+    instead = "or set access.unprotected = true (PACS_ACCESS_UNPROTECTED=true) if the network is closed"
+    if settings.access.sign_in == "none":
+        raise SettingsError(
+            f"web.host is {settings.web.host}: other machines could read and change everything, because there is no "
+            'login. Listen on 127.0.0.1 (behind a proxy that asks for a login), set access.sign_in = "required", '
+            + instead
+        )
+    if not settings.web.public_url.startswith("https://"):
+        raise SettingsError(
+            f"web.host is {settings.web.host}: passwords and images would cross the network in the clear. Put a proxy "
+            'that speaks TLS before the server and name its address as web.public_url = "https://...", listen on '
+            "127.0.0.1, " + instead
         )
 
 

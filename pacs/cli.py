@@ -14,6 +14,7 @@ from config.settings import Settings
 from pacs.attribute_commands import attributes
 from pacs.command import or_exit as _or_exit
 from pacs.command import with_settings as _with_settings
+from pacs.user_commands import users
 
 _STARTED = time.monotonic()
 
@@ -30,6 +31,7 @@ def main(context: click.Context, config: Path | None) -> None:
 
 
 main.add_command(attributes)
+main.add_command(users)
 
 
 def _supervise(settings: Settings, roles: tuple[str, ...], prepare: Callable[[Settings], None] | None = None) -> None:

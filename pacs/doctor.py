@@ -16,6 +16,7 @@ from config.settings import Peer, Settings, SettingsError
 from config.write import hide
 from dimse.connection import UpperLayerError
 from dimse.send import connect
+from index.accounts import Accounts
 from index.errors import PacsError
 from index.jobs import Jobs
 from index.query import Query
@@ -72,7 +73,13 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
         yield Finding("failure", "The server would not start with these settings.", str(error))
         return
     yield Finding("ok", f"Settings are valid; web on {settings.web.host}, DIMSE on {settings.dimse.host}.")
-    if settings.access.unprotected:
+    if settings.access.unprotected and settings.access.sign_in == "required":
+        yield Finding(
+            "warning",
+            "access.unprotected is set: passwords may cross the network in the clear.",
+            "Put a proxy that speaks TLS before the server, and its address into web.public_url.",
+        )
+    elif settings.access.unprotected:
         yield Finding(
             "warning",
             "access.unprotected is set: whoever reaches the web port can read and change everything.",
@@ -88,6 +95,7 @@ def _index(settings: Settings) -> Iterator[Finding]:
         studies = services.archive.count(local_principal(settings), Query(Level.STUDY))
         yield Finding("ok", f"The index at {where} answers: {studies} studies.")
         yield from _jobs(services)
+        yield from _accounts(services)
     except (PacsError, OSError, ValueError) as error:
         yield Finding(
             "failure",
@@ -109,6 +117,17 @@ def _jobs(services: Services) -> Iterator[Finding]:
                 f"The job `{one.kind}` has failed {one.attempts} times: {one.error}",
                 "The worker tries again, later each time; its log says more.",
             )
+
+
+def _accounts(services: Services) -> Iterator[Finding]:
+    """Whether anybody can come in."""
+    if services.settings.access.sign_in == "none":
+        return
+    count = len(Accounts(services.database).all())
+    if count:
+        yield Finding("ok", f"People have to sign in; accounts: {count}.")
+    else:
+        yield Finding("warning", "People have to sign in, but nobody has an account.", "Run `pacs users add NAME`.")
 
 
 def _objects(settings: Settings) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import Settings
+from index.accounts import Accounts
 from index.catalog import Catalog
 from index.database import Database
 from index.rejection import rules_from
@@ -25,6 +26,7 @@ class Services:
     catalog: Catalog
     blobs: BlobStore
     desk: Desk
+    accounts: Accounts
 
     def close(self) -> None:
         """Finish what is queued and let go of files and connections."""
@@ -47,4 +49,4 @@ def build(settings: Settings) -> Services:
         audit=audit,
     )
     desk = Desk(catalog, blobs, settings.archive, settings.limits)
-    return Services(settings, archive, audit, database, catalog, blobs, desk)
+    return Services(settings, archive, audit, database, catalog, blobs, desk, Accounts(database))

@@ -20,17 +20,18 @@ from config.settings import Settings
 from dicomweb.routes import routes
 from index.access import Principal
 from pacs import portal
-from pacs.auth.gate import Gate, Identify
+from pacs.auth.gate import PUBLIC_PATHS, Gate, Identify
 from pacs.auth.local import local_principal
+from pacs.auth.proxies import Forwarded
+from pacs.auth.reception import Reception
 from pacs.bind import is_loopback
 from pacs.connection import HttpConnection
 from pacs.lifeline import Lifeline
-from pacs.portal import priors, removed
+from pacs.portal import priors, removed, sign_in
 from pacs.portal.news import News
 from pacs.services import Services, build
 from pacs.uploads.routes import Uploads
 from pacs.viewer import pages as viewer
-from storage.archive import Archive
 
 SECURITY_HEADERS = (
     # Of every answer. What a page may load is said by the pages themselves (Content-Security-Policy).
@@ -45,10 +46,21 @@ MOST_CONNECTIONS = 900
 """In each web process; below the usual limit of 1,024 open files. More are answered with 503."""
 
 
-def application(archive: Archive, settings: Settings, news: News) -> ASGIApp:
+def application(services: Services, news: News) -> ASGIApp:
     """The whole ASGI application: the gate, and behind it everything else."""
-    names = _host_names(settings) if is_loopback(settings.web.host) else None
-    return Gate(pages(archive, settings, news), identify=_identify(settings), host_names=names)
+    settings = services.settings
+    is_required = settings.access.sign_in == "required"
+    reception = Reception(services.database, settings, services.audit) if is_required else None
+    gate = Gate(
+        pages(services, news, reception),
+        identify=reception.visitors.identify if reception else _identify(settings),
+        host_names=_host_names(settings) if is_loopback(settings.web.host) else None,
+        # A page that has lost its session may still load parts of itself: they are published programs.
+        public=PUBLIC_PATHS.union(portal.assets(), viewer.assets(settings)),
+        public_url=settings.web.public_url,
+        leads_to_sign_in=is_required,
+    )
+    return Forwarded(gate, settings.web.proxies) if settings.web.proxies else gate
 
 
 def _host_names(settings: Settings) -> list[str]:
@@ -57,13 +69,15 @@ def _host_names(settings: Settings) -> list[str]:
     return [settings.web.host, public] if public else [settings.web.host]
 
 
-def pages(archive: Archive, settings: Settings, news: News) -> Starlette:
+def pages(services: Services, news: News, reception: Reception | None = None) -> Starlette:
     """All routes. Never to be served without the gate."""
+    archive, settings = services.archive, services.settings
     dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
     start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
     own = [Route("/healthz", _healthy), *start_page, *news.routes(), *removed.routes(archive)]
     own += priors.routes(archive)
     own += Uploads(archive, settings).routes()
+    own += sign_in.routes(settings, reception)
     routing = [dicomweb, *own, *viewer.routes(settings)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
 
@@ -121,7 +135,7 @@ def run(settings: Settings, sockets: Mapping[str, socket.socket], lifeline: Life
     services: Services = build(settings)
     news = News(services.archive)
     config = uvicorn.Config(
-        application(services.archive, settings, news),
+        application(services, news),
         loop="uvloop",
         http=HttpConnection,
         ws="none",

@@ -6,53 +6,79 @@ turned away (DNS rebinding), and so are changes that a browser marks as coming f
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from urllib.parse import quote
 
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.access import Principal
+from pacs.auth.origins import SAFE_METHODS, is_foreign_page
+from pacs.auth.sessions import Refused
 
-PUBLIC_PATHS = frozenset({"/healthz"})
+PUBLIC_PATHS = frozenset(
+    {"/healthz", "/icon.svg", "/login", "/api/session", "/sign-in/page.css", "/sign-in/page.js", "/sign-in/guard.js"}
+)
+"""What is needed to sign in, and what a load balancer asks. None of it says anything of the archive."""
 
-Identify = Callable[[Scope], Principal | None]
-
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+Identify = Callable[[Scope], Principal | Awaitable[Principal | None] | None]
+"""Whose request it is. May raise `Refused`."""
 
 
 class Gate:
-    """Sets `request.state.principal` or answers 400, 401, 403 or 421 itself."""
+    """Sets `request.state.principal` or answers 302, 400, 401, 403 or 421 itself."""
 
-    def __init__(self, app: ASGIApp, *, identify: Identify, host_names: Iterable[str] | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        identify: Identify,
+        host_names: Iterable[str] | None,
+        public: Collection[str] = PUBLIC_PATHS,
+        public_url: str = "",
+        leads_to_sign_in: bool = False,
+    ) -> None:
         """`host_names` None means that any Host is served: beyond loopback its names are not ours to know."""
         self._app = app
         self._identify = identify
         self._host_names = None if host_names is None else frozenset(host_names)
+        self._public = frozenset(public)
+        self._public_url = public_url
+        self._leads_to_sign_in = leads_to_sign_in
         self._served: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         refusal = self._refusal(scope)
-        if refusal is None and scope["path"] not in PUBLIC_PATHS:
-            principal = self._identify(scope)
-            if principal is None:
-                refusal = (401, "Log in first.")
-            else:
-                scope.setdefault("state", {})["principal"] = principal
+        if refusal is None and scope["path"] not in self._public:
+            refusal = await self._admit(scope)
         if refusal is None:
             await self._app(scope, receive, send)
+        elif refusal[0] == 401 and self._leads_to_sign_in and _is_page(scope):
+            await _lead(send, scope)
         else:
             await _answer(send, *refusal)
 
+    async def _admit(self, scope: Scope) -> tuple[int, str] | None:
+        """Find out whose request it is, or why it is nobody's."""
+        try:
+            principal = self._identify(scope)
+            if not (principal is None or isinstance(principal, Principal)):
+                principal = await principal
+        except Refused as refused:
+            return refused.status, refused.detail
+        if principal is None:
+            return 401, "Log in first."
+        scope.setdefault("state", {})["principal"] = principal
+        return None
+
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        host = site = b""
+        host = b""
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
-            elif name == b"sec-fetch-site":
-                site = value
-        if site in (b"cross-site", b"same-site") and scope["method"] not in _SAFE_METHODS:
+        if scope["method"] not in SAFE_METHODS and is_foreign_page(scope["headers"], self._public_url):
             return 403, "Changes cannot be requested from another site."
         if self._host_names is None or host in self._served:
             return None
@@ -73,6 +99,21 @@ class Gate:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return name == "localhost" or name.endswith(".localhost")
+
+
+def _is_page(scope: Scope) -> bool:
+    """What people see in the address bar; everything else is asked for by programs and scripts."""
+    path = scope["path"]
+    return scope["method"] in ("GET", "HEAD") and (path in ("/", "/viewer") or path.startswith("/viewer/"))
+
+
+async def _lead(send: Send, scope: Scope) -> None:
+    """To the sign-in, and back afterwards."""
+    query = scope["query_string"].decode("latin-1")
+    wanted = quote(scope["path"]) + (f"?{query}" if query else "")
+    headers = [(b"location", f"/login?next={quote(wanted, safe='/')}".encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 302, "headers": [*headers, (b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _answer(send: Send, status: int, message: str) -> None:

@@ -1,10 +1,7 @@
 """The pages: the built files of `web/portal`, and the little JSON that only they need."""
 
 import asyncio
-import mimetypes
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -16,14 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from config.settings import Settings
+from pacs.portal.served import Endpoint, serve
 
-_POLICY = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
-    "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
-)
 _NOT_BUILT = "The pages are not built. Build them with `make web`, then restart the server."
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(settings: Settings, *, viewer: bool) -> list[Route]:
@@ -32,11 +24,16 @@ def routes(settings: Settings, *, viewer: bool) -> list[Route]:
         Route("/server.json", _describe(settings, viewer=viewer), methods=["GET"]),
         Route("/api/keywords", _keywords, methods=["GET"]),
     ]
-    made += [Route(f"/ui/{path}", _serve(file.read_bytes(), path), methods=["GET"]) for path, file in _built()]
+    made += [Route(f"/ui/{path}", serve(file.read_bytes(), path), methods=["GET"]) for path, file in _built()]
     index = files(__name__).joinpath("dist", "index.html")
-    start = _serve(index.read_bytes(), "index.html") if index.is_file() else _missing
-    icon = _serve(files(__name__).joinpath("static", "icon.svg").read_bytes(), "icon.svg")
+    start = serve(index.read_bytes(), "index.html") if index.is_file() else _missing
+    icon = serve(files(__name__).joinpath("static", "icon.svg").read_bytes(), "icon.svg")
     return [*made, Route("/", start, methods=["GET"]), Route("/icon.svg", icon, methods=["GET"])]
+
+
+def assets() -> list[str]:
+    """Addresses of what the pages are built of: the published program, and nothing of the archive."""
+    return [f"/ui/{path}" for path, _ in _built()]
 
 
 def _built() -> list[tuple[str, Traversable]]:
@@ -68,17 +65,3 @@ async def _keywords(_request: Request) -> Response:
     """Tag -> keyword, for people who look at attributes."""
     body = await asyncio.to_thread(_dictionary)
     return Response(body, media_type="application/json", headers={"Cache-Control": "max-age=86400"})
-
-
-def _serve(body: bytes, path: str) -> Endpoint:
-    tag = f'"{sha256(body).hexdigest()[:16]}"'
-    kept = "private, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
-    headers = {"ETag": tag, "Cache-Control": kept, "Content-Security-Policy": _POLICY}
-    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-
-    async def endpoint(request: Request) -> Response:
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        return Response(body, media_type=kind, headers=headers)
-
-    return endpoint

@@ -17,6 +17,8 @@ from storage.archive import Archive
 
 _LOOK_SECONDS = 0.5
 _SIGN_OF_LIFE_SECONDS = 15.0
+_LONGEST_SECONDS = 300.0
+"""How long a stream of somebody who has signed in lasts; the browser opens it again, if the session is still one."""
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -42,9 +44,9 @@ class News:
 
     async def _events(self, principal: Principal) -> AsyncIterator[str]:
         seen = await self._newest(principal)
-        spoken = time.monotonic()
+        spoken = began = time.monotonic()
         yield f"retry: 2000\nevent: ready\ndata: {seen}\n\n"
-        while not self._ended:
+        while not self._ended and (principal.kind != "user" or time.monotonic() - began < _LONGEST_SECONDS):
             await asyncio.sleep(_LOOK_SECONDS)
             newest = await self._newest(principal)
             if newest != seen:

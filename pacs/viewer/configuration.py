@@ -6,15 +6,17 @@ from typing import Any, Final
 import orjson
 
 from config.settings import Settings
+from pacs.auth import guard
 
 _DICOMWEB: Final = "/dicomweb"
 _DATA_SOURCE: Final = "@ohif/extension-default.dataSourcesModule.dicomweb"
 
 
 def script(settings: Settings) -> bytes:
-    """The whole file."""
+    """The whole file. OHIF loads it before all else, so it also brings what waits for a new sign-in."""
     template = files(__package__).joinpath("app-config.js").read_bytes()
-    return template.replace(b"$CONFIG", orjson.dumps(configuration(settings), option=orjson.OPT_INDENT_2), 1)
+    values = orjson.dumps(configuration(settings), option=orjson.OPT_INDENT_2)
+    return template.replace(b"$CONFIG", values, 1) + guard.script(settings)
 
 
 def configuration(settings: Settings) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def is_installed(settings: Settings) -> bool:
     return INDEX in read_table(Path(settings.web.viewer_folder))
 
 
+def assets(settings: Settings) -> list[str]:
+    """Addresses of the published files, its page aside."""
+    return [f"/{path}" for path in read_table(Path(settings.web.viewer_folder)) if path != INDEX]
+
+
 def routes(settings: Settings) -> list[Route]:
     """All routes of the viewer, to be tried after every other one."""
     folder = Path(settings.web.viewer_folder)

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from config.settings import Database, Log, Settings, Storage
 from pacs.auth.gate import PUBLIC_PATHS, Gate
+from pacs.auth.reception import Reception
 from pacs.portal.news import News
 from pacs.services import build
 from pacs.web import pages
@@ -37,7 +38,8 @@ def test_nothing_is_reached_without_a_principal(tmp_path: Path) -> None:
         log=Log(audit_file=str(tmp_path / "audit.jsonl")),
     )
     services = build(settings)
-    app = pages(services.archive, settings, News(services.archive))
+    reception = Reception(services.database, settings, services.audit)
+    app = pages(services, News(services.archive), reception)
     gate = Gate(app, identify=lambda _scope: None, host_names=None)
     found = set(walk(app.routes))
     assert len(found) > 40
@@ -53,8 +55,11 @@ def test_nothing_is_reached_without_a_principal(tmp_path: Path) -> None:
 
 
 def test_public_paths_tell_nothing(server: Server) -> None:
-    for path in PUBLIC_PATHS:
-        assert httpx.get(server.web_url + path).json() == {"status": "ok"}
+    assert httpx.get(f"{server.web_url}/healthz").json() == {"status": "ok"}
+    answers = {path: httpx.get(server.web_url + path) for path in PUBLIC_PATHS}
+    assert all(answer.status_code in (200, 302) for answer in answers.values())
+    assert answers["/api/session"].json() == {"sign_in": "none", "user": "local"}
+    assert answers["/login"].headers["location"] == "/"
 
 
 @pytest.mark.parametrize(

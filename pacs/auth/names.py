@@ -1,0 +1,25 @@
+"""Names that people sign in by."""
+
+import re
+import unicodedata
+
+from index.errors import InvalidQuery
+
+_NAME = re.compile(r"[\w.@+-]{1,64}")
+
+
+class BadName(InvalidQuery):
+    """That cannot be the name of an account."""
+
+
+def folded(typed: str) -> str:
+    """The same name however it was typed: phones begin with a capital, and keyboards differ."""
+    return unicodedata.normalize("NFKC", typed).strip().casefold()
+
+
+def checked(typed: str) -> str:
+    """The name of a new account. Raises BadName."""
+    name = folded(typed)
+    if not _NAME.fullmatch(name):
+        raise BadName("A name has 1 to 64 letters, digits and marks out of . @ + - _")
+    return name
