@@ -41,8 +41,8 @@ def open_pictures(shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstanc
     reader = shelf.reader(instance)
 
     def draw(number: int) -> bytes:
-        stored = reader.stored_frame(number, dataset)
         with _no_fault_of_the_client():
+            stored = reader.stored_frame(number, dataset)
             return render.render_frame(stored, options, limit_bytes=shelf.limits.decoded_bytes, state=state)
 
     return draw

@@ -7,6 +7,7 @@ it is logged with its UIDs, and the client hears that the server is at fault.
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Final
 
 from config import settings
 from index.errors import CannotUnderstand, Lost, NotFound, PacsError, Unreachable
@@ -16,10 +17,13 @@ from storage import frames
 from storage.blobs import BlobStore
 from storage.inflate import inflate
 from storage.outgoing import BLOCK_BYTES, Read, held
-from storage.pixels.description import StoredFrame
+from storage.pixels.description import ImageDescription, StoredFrame
 from storage.values import Buffer
 
 _log = logging.getLogger(__name__)
+
+_LARGE_FRAME_BYTES: Final = 64 * 1024**2
+"""What is shorter is read without a look at the image."""
 
 
 class Reader:
@@ -105,7 +109,11 @@ class Reader:
         return frames.cut_bits(pixels, number, data) if isinstance(pixels, NativePixels) else data
 
     def stored_frame(self, number: int, dataset: DicomJson) -> StoredFrame:
-        """One frame with all that is needed to understand it."""
+        """One frame with all that is needed to understand it. Raises NotFound, and CannotUnderstand for what is far
+        longer than the image it claims to be: it would fill the memory before a codec could say so."""
+        length = sum(length for _, length in frames.byte_ranges(self.pixels, number))
+        if length > _LARGE_FRAME_BYTES and length > 2 * ImageDescription.from_json(dataset).decoded_bytes:
+            raise CannotUnderstand(f"Frame {number} has {length} bytes, far more than its image")
         uid = self._instance.transfer_syntax_uid
         return StoredFrame(self.frame(number), dataset, uid, number, self.bulk)
 
