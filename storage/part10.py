@@ -27,6 +27,7 @@ __all__ = ["FileMeta", "MetaReader", "Scanned", "build_meta", "is_uid", "record_
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _LONGEST_UID: Final = 64
 _CHARACTER_SET: Final = "00080005"
+_AVAILABLE_SYNTAX: Final = "00083002"
 _REPLACED: Final = "\ufffd".encode()
 """What stands in the JSON for bytes that are no text in their character set."""
 
@@ -86,7 +87,7 @@ def record_of(
     scanned: Scanned, *, transfer_syntax_uid: str, blob_key: str, size_bytes: int, sha256: bytes
 ) -> InstanceRecord:
     """All that is kept of an object besides its bytes. Raises CannotUnderstand when it cannot be written as JSON."""
-    text = to_json(scanned.dataset)
+    text = to_json(_announced(scanned.dataset, transfer_syntax_uid))
     if _REPLACED in text:
         _log.warning(
             "Text cannot be decoded",
@@ -106,6 +107,18 @@ def record_of(
         size_bytes=size_bytes,
         sha256=sha256,
     )
+
+
+def _announced(dataset: Json, transfer_syntax_uid: str) -> Json:
+    """The data set as clients see it. That of a video names its transfer syntax (0008,3002).
+
+    Viewers ask for a video as a whole, not for its frames, and nothing else in a data set tells the two apart.
+    """
+    syntax = syntaxes.lookup(transfer_syntax_uid)
+    if syntax is None or not syntax.video:
+        return dataset
+    element = {"vr": "UI", "Value": [transfer_syntax_uid]}
+    return dict(sorted({**dataset, _AVAILABLE_SYNTAX: element}.items()))
 
 
 def _key(dataset: Json) -> InstanceKey:

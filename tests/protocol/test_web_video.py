@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import MPEG2MPML, MPEG4HP41, generate_uid
 
 from tests.conftest import Server
-from tests.protocol.web import path_of, stow, write
+from tests.protocol.web import path_of, read, stow, write
 
 STREAM = b"\0\0\0\x18ftypmp42" + random.Random(7).randbytes(3_000_000)
 
@@ -87,3 +87,11 @@ def test_an_old_video_says_what_it_is(client: httpx.Client) -> None:
     answer = client.get(path_of(ds) + "/rendered", headers={"Accept": "video/mpeg"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mpeg2")
     assert client.get(path_of(ds) + "/rendered", headers={"Accept": "video/mp4"}).status_code == 406
+
+
+def test_metadata_tell_a_video_from_a_cine_loop(client: httpx.Client, rendered: str) -> None:
+    (described,) = client.get(rendered.replace("/rendered", "/metadata")).json()
+    assert described["00083002"] == {"vr": "UI", "Value": [MPEG4HP41]}
+    assert list(described) == sorted(described)
+    whole = client.get(rendered.removesuffix("/rendered"), headers={"Accept": "application/dicom"})
+    assert "AvailableTransferSyntaxUID" not in read(whole.content)
