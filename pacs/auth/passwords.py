@@ -63,11 +63,11 @@ def _is_run(text: str) -> bool:
 
 
 def _is_common(text: str) -> bool:
-    """Nothing but words that everybody tries, with digits and marks around or in place of letters."""
+    """Nothing but words that everybody tries, with digits and marks around them, between them or in place of letters."""
     words = "|".join(sorted(_COMMON, key=len, reverse=True))
-    return any(
-        re.fullmatch(f"(?:{words})+", re.sub(r"[\W\d_]+", "", variant)) for variant in (text, text.translate(_LEET))
-    )
+    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)
+    letters = (re.sub(r"[\W\d_]+", "", variant) for variant in (bare, bare.translate(_LEET)))
+    return any(re.fullmatch(f"(?:{words})+", one) for one in letters)
 
 
 def hashed(password: str) -> str:

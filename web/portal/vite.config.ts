@@ -6,5 +6,7 @@ export default defineConfig({
   base: "/ui/",
   plugins: [react()],
   build: { outDir: "../../pacs/portal/dist", emptyOutDir: true, target: "es2022" },
-  server: { proxy: { "/dicomweb": "http://127.0.0.1:8042", "/api": "http://127.0.0.1:8042", "/server.json": "http://127.0.0.1:8042" } },
+  server: {
+    proxy: Object.fromEntries(["/dicomweb", "/api", "/server.json", "/login", "/sign-in"].map((path) => [path, "http://127.0.0.1:8042"])),
+  },
 });

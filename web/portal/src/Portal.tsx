@@ -11,6 +11,7 @@ import { ConnectDialog } from "./ConnectDialog";
 import { plural } from "./dicom";
 import { FilterBar } from "./FilterBar";
 import { useNews } from "./live";
+import { Account } from "./signin/Account";
 import { StudyDetails } from "./StudyDetails";
 import { StudyTable } from "./StudyTable";
 import { useIntake } from "./upload/intake";
@@ -79,6 +80,7 @@ export function Portal() {
         <ActionIcon variant="subtle" onClick={toggleColorScheme} aria-label="Light or dark">
           {colorScheme === "dark" ? <IconSun size={18} /> : <IconMoon size={18} />}
         </ActionIcon>
+        <Account />
       </Group>
       <FilterBar filters={filters} onChange={setFilters} />
       <main className="main">
