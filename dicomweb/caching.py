@@ -20,6 +20,8 @@ _KEEP: Final = b"private, max-age=3600, immutable"
 _ASK: Final = b"private, no-cache"
 # A representation depends on Accept, and a browser's cache must not outlive the login it was filled under.
 _VARY: Final = (b"vary", b"Accept, Authorization, Cookie")
+_VARY_CODED: Final = (b"vary", b"Accept, Accept-Encoding, Authorization, Cookie")
+"""Of what may be compressed on its way (`dicomweb.codings`)."""
 
 
 def entity_tag(instances: Iterable[StoredInstance], *variant: object) -> str:
@@ -46,7 +48,7 @@ def _http_date(at_seconds: int) -> bytes:
 
 def growing_headers(tag: str | None = None) -> Headers:
     """Caching headers of what grows: studies, series and answers to queries."""
-    headers = ((b"cache-control", _ASK), _VARY)
+    headers = ((b"cache-control", _ASK), _VARY_CODED)
     return ((b"etag", tag.encode()), *headers) if tag else headers
 
 

@@ -12,6 +12,7 @@ import orjson
 from dicomweb import native_xml
 from dicomweb.accept import METADATA
 from dicomweb.caching import growing_headers, not_modified, tag_of
+from dicomweb.codings import FEWEST_BYTES, coding_of, packed
 from dicomweb.edge import Call
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.replies import Reply, StreamReply, open_reply
@@ -23,15 +24,27 @@ _XML: Final = "application/dicom+xml"
 def _metadata(call: Call, uids: tuple[str, ...], media_type: str) -> Reply | StreamReply:
     documents = call.archive.documents(call.principal, *uids)
     root = call.web.settings.web.public_url
-    tag = tag_of(documents.state, metadata.FORM, media_type, root)
+    length = None if root else metadata.array_length(documents.bodies)
+    coding = _coding(call, media_type, length)
+    tag = tag_of(documents.state, metadata.FORM, media_type, root, coding)
     caching = growing_headers(tag)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if media_type == _XML:
         return multipart_reply(call, _XML, partial(_parts, documents.bodies, root), caching)
     headers = ((b"content-type", media_type.encode()), *caching)
-    length = None if root else metadata.array_length(documents.bodies)
-    return open_reply(200, headers, metadata.array_blocks(documents.bodies, root), call.web.readers, length)
+    blocks = metadata.array_blocks(documents.bodies, root)
+    if coding:
+        headers = (*headers, (b"content-encoding", coding.encode()))
+        blocks, length = packed(blocks, coding), None
+    return open_reply(200, headers, blocks, call.web.readers, length)
+
+
+def _coding(call: Call, media_type: str, length: int | None) -> str:
+    """The content coding of the answer; empty for XML, whose parts are written one by one, and for what is short."""
+    if media_type == _XML or (length is not None and length < FEWEST_BYTES):
+        return ""
+    return coding_of(call.header(b"accept-encoding"))
 
 
 def _parts(bodies: Sequence[bytes], root: str) -> Iterator[Part]:

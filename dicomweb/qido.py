@@ -15,6 +15,7 @@ import orjson
 from dicomweb import native_xml
 from dicomweb.accept import METADATA
 from dicomweb.caching import growing_headers
+from dicomweb.codings import FEWEST_BYTES, coding_of, packed
 from dicomweb.edge import Call
 from dicomweb.messages import Part, multipart_reply
 from dicomweb.replies import Reply, StreamReply
@@ -77,7 +78,11 @@ def _search(call: Call, request: SearchRequest, media_type: str) -> Reply | Stre
     if media_type == _XML:
         return _xml(call, answers, headers)
     headers.append((b"content-type", media_type.encode()))
-    return Reply(200, headers, (b"[%b]" % b",".join(answers),))
+    body = b"[%b]" % b",".join(answers)
+    coding = coding_of(call.header(b"accept-encoding")) if len(body) >= FEWEST_BYTES else ""
+    if not coding:
+        return Reply(200, headers, (body,))
+    return Reply(200, [*headers, (b"content-encoding", coding.encode())], tuple(packed((body,), coding)))
 
 
 def _declared(call: Call, request: SearchRequest) -> tuple[tuple[Declared, ...], list[str]]:
