@@ -87,7 +87,7 @@ _NAMES: Final[Mapping[Region, Mapping[str, str]]] = {
     },
     Region.CHEST: {
         "Chest": """
-            chest thorax thoracic lung lungs pulmonary pulmo mediastinum trachea bronchus bronchi pleura thymus cxr
+            chest thorax thoracic thoraco lung lungs pulmonary pulmo mediastinum trachea bronchus bronchi pleura thymus cxr
             ctpa hrct pulmonaryartery diaphragm hemithorax axilla lunge lungen brustkorb thorakal rontgenthorax
             thoracique poumon poumons pulmonaire torax pulmon pulmones
         """,
@@ -112,7 +112,7 @@ _NAMES: Final[Mapping[Region, Mapping[str, str]]] = {
     },
     Region.ABDOMEN: {
         "Abdomen": """
-            abdomen abdominal abd abdo abdm kub retroperitoneum peritoneum uppergi gitract abdomenfilm bauch
+            abdomen abdominal abdomino abd abdo abdm kub retroperitoneum peritoneum uppergi gitract abdomenfilm bauch
             oberbauch abdomenubersicht ventre vientre abdominale
         """,
         "Liver": "liver hepatic hepato leber foie hepatique higado hepatico",
