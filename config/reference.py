@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from config.settings import Coercion, Peer, RejectionRule, Settings, Title, sections
+from config.settings import Coercion, Peer, RejectionRule, RenditionRule, Settings, Title, sections
 from config.write import to_value
 
 HEAD = """# Settings
@@ -29,6 +29,7 @@ def reference() -> str:
         "[[dimse.titles]]": Title,
         "[[archive.rejections]]": RejectionRule,
         "[[archive.coercions]]": Coercion,
+        "[[renditions.rules]]": RenditionRule,
     }
     return "\n".join([HEAD, *parts, *(_section(name, "", kind) for name, kind in tables.items())])
 

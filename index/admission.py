@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, or_, select, update
 
+from config.settings import Renditions
 from index.database import Database, Prepared, Transaction
 from index.declared_values import DeclaredValues, Owners, newest_generation
 from index.disagreements import Disagreements
@@ -22,10 +23,12 @@ from index.entries import TERM_KINDS, Entry, Newcomer, list_member
 from index.reading import KIND as READING
 from index.reading import Reading
 from index.records import Level, Origin
+from index.rendition_requests import RenditionRequests
 from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
 
 _MAXIMUM_LIST_CHARACTERS = 2000
 """A study's lists of modalities and SOP classes stop growing here."""
+_NO_RENDITIONS = Renditions()
 
 
 Change = dict[str, Any]
@@ -54,10 +57,11 @@ class Touch(NamedTuple):
 class Admission:
     """The statements of the transaction, compiled once for a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, renditions: Renditions = _NO_RENDITIONS) -> None:
         """Compiles; touches no connection."""
         prepare = database.prepare
         self._database = database
+        self._renditions = RenditionRequests(database, renditions)
         self._disagreements = Disagreements(database)
         self.values = DeclaredValues(database)
         self.reading = Reading(database)
@@ -160,6 +164,7 @@ class Admission:
         touches += self._counts(places, 1)
         for touch in sorted(touches, key=lambda one: one[:2]):
             tx.run(touch.statement, touch.params)
+        self._renditions.ask(tx, ((one, place.series_fk) for one, place in zip(ordered, places, strict=True)))
         said_by = ((one.entry.report, p.study_fk, number) for one, p, number in zip(ordered, places, ids, strict=True))
         if reports := [{"instance_fk": n, "study_fk": study, "status": one} for one, study, n in said_by if one]:
             self.reading.admit(tx, reports)

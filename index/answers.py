@@ -18,6 +18,7 @@ from index.attributes import BY_KEYWORD, EXTRA_TAGS, OF_STUDY, SUMMARY_TAGS, lev
 from index.entries import list_values
 from index.query import Query
 from index.records import Level
+from index.rendition_columns import of_instances
 from index.selection import is_single
 from index.tables import NO_NUMBER, documents, instances, patients, series, studies
 
@@ -34,6 +35,8 @@ class Part:
 
 ONLINE = {"vr": "CS", "Value": ["ONLINE"]}
 """Instance Availability of everything."""
+SYNTAX = tag_of("AvailableTransferSyntaxUID")
+"""Has several values when there is a rendition: the stored one comes first."""
 _AVAILABILITY = tag_of("InstanceAvailability")
 _TIMEZONE = tag_of("TimezoneOffsetFromUTC")
 _MODALITIES = tag_of("ModalitiesInStudy")
@@ -111,7 +114,7 @@ def _series(summary: bytes, of_instances: int, study_uid: str) -> Document:
     return document
 
 
-def _image(*values: Any) -> Document:
+def _image(rendition: str | None, *values: Any) -> Document:
     document: Document = {}
     for (tag, vr, column), value in zip(IMAGE, values, strict=True):
         if column is None:
@@ -121,6 +124,8 @@ def _image(*values: Any) -> Document:
         elif value is not None and value != "":
             # Objects without an image have no rows and columns, so these are left out rather than empty.
             document[tag] = {"vr": vr, "Value": [value]}
+    if rendition:
+        document[SYNTAX] = {"vr": "UI", "Value": [*document[SYNTAX]["Value"], rendition]}
     return document
 
 
@@ -156,7 +161,7 @@ PARTS: Mapping[str, Part] = {
     "series": Part(
         (series.c.summary, series.c.number_of_series_related_instances, studies.c.study_instance_uid), _series
     ),
-    "image": Part(tuple(null() if column is None else column for _, _, column in IMAGE), _image),
+    "image": Part((of_instances(), *(null() if column is None else column for _, _, column in IMAGE)), _image),
 }
 
 _PRIVATE_BLOCKS = tuple(f"{block:02X}" for block in range(0x10, 0x100))

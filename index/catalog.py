@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.settings import DuplicatePolicy
+from config.settings import Renditions as RenditionSettings
 from index import statements
 from index.access import Scope
 from index.admission import Admission
@@ -22,12 +23,14 @@ from index.register import Register
 from index.rejection import RULES, Rule
 from index.removal import Removal
 from index.removals import Removals
+from index.renditions import Renditions
 from index.selection import Selection
 from index.versions import STORED, Added, Current, Versions
 
 _LARGE_LAYOUT_BYTES = 1024
 _LAYOUTS_KEPT = 32
 _PAGE = 256
+_NO_RENDITIONS = RenditionSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +79,22 @@ class _Arrival:
 class Catalog:
     """The index of what is stored; safe from many threads and processes."""
 
-    def __init__(self, database: Database, rules: Mapping[str, Rule] = RULES) -> None:
+    def __init__(
+        self,
+        database: Database,
+        rules: Mapping[str, Rule] = RULES,
+        renditions: RenditionSettings = _NO_RENDITIONS,
+    ) -> None:
         """Compiles the statements; touches no connection. `rules` says what rejection notes do."""
         self._database = database
         self._selection = Selection(database)
-        self._admission = Admission(database)
+        self._admission = Admission(database, renditions)
         removal = Removal(database, self._admission)
         self._versions = Versions(database, self._admission, removal)
         self.removals = Removals(database, self._admission, removal, self._versions, rules)
         self.purge = Purge(database, self._admission)
         self.register = Register(database)
+        self.renditions = Renditions(database, self._selection.tenant_id)
         self._notes = Notes(database, self.removals.bin, rules)
         self._arrivals: GroupCommit[_Arrival, Added] = GroupCommit(self._apply)
         self._known_alone = database.prepare(statements.known(database, alone=True))

@@ -5,6 +5,7 @@ compiled statement.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_
@@ -25,8 +26,9 @@ from index.moment_criteria import clock_criterion, moment_criterion
 from index.name_criteria import has_term, name_criterion
 from index.query import AllOf, AnyOf, Clock, Empty, Exact, Filter, Moment, PersonName, Range, Wildcard
 from index.records import Level
+from index.rendition_columns import has_rendition
 from index.substrings import texts_in
-from index.tables import NO_NUMBER, instances, patients, series, studies, study_terms
+from index.tables import NO_NUMBER, instances, patients, renditions, series, studies, study_terms
 
 _LONGEST_LIST = 5000
 _TERMS_OF = {
@@ -43,7 +45,14 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
     """The condition for one filter. Raises InvalidQuery for a value or kind that the attribute cannot have."""
     if isinstance(one, Moment | Clock):
         return moment_criterion(one, place[0]) if isinstance(one, Moment) else clock_criterion(one, place[0])
-    column = _column(row, place[1].level)
+    made = _of_column(database, row, _column(row, place[1].level), one, place)
+    if row.keyword != "AvailableTransferSyntaxUID" or isinstance(one, Empty):
+        return made
+    other = _of_column(database, row, renditions.c.transfer_syntax_uid, one, place)
+    return replace(made, clause=lambda: or_(made.clause(), has_rendition(other.clause())))
+
+
+def _of_column(database: Database, row: Attribute, column: Any, one: Filter, place: Place) -> Criterion:
     if isinstance(one, Empty):
         return _empty(database, row, column, place[0])
     if isinstance(one, PersonName) or (row.matching is Matching.NAME and isinstance(one, Exact | Wildcard)):

@@ -15,12 +15,13 @@ from index.tables import (
     rejected,
     removals,
     removed,
+    renditions,
     series,
     set_aside,
     studies,
 )
 
-_STORED = (
+STORED = (
     studies.c.study_instance_uid,
     series.c.series_instance_uid,
     instances.c.sop_instance_uid,
@@ -33,6 +34,7 @@ _STORED = (
     instances.c.version,
     instances.c.stored_at_ms,
 )
+"""The columns of a `StoredInstance`."""
 _DOCUMENT = (documents.c.body, instances.c.sha256, instances.c.version)
 
 
@@ -41,7 +43,7 @@ def below(what: str, depth: int) -> Any:
     source = FROM[Level.IMAGE]
     if what == "metadata":
         source = source.join(documents, documents.c.instance_fk == instances.c.id)
-    built = select(*(_STORED if what == "members" else _DOCUMENT)).select_from(source)
+    built = select(*(STORED if what == "members" else _DOCUMENT)).select_from(source)
     built = built.where(studies.c.tenant_id == bindparam("tenant"), studies.c.study_instance_uid == bindparam("study"))
     if depth > 1:
         built = built.where(series.c.series_instance_uid == bindparam("series"))
@@ -53,7 +55,7 @@ def below(what: str, depth: int) -> Any:
 
 def hidden(what: str) -> Any:
     """What `below` says of one instance, of one that notes hide from searches alone."""
-    names = [column.name for column in (_STORED if what == "members" else _DOCUMENT)]
+    names = [column.name for column in (STORED if what == "members" else _DOCUMENT)]
     kept = [removed.c.get(name, removals.c.removed_at_ms) for name in names]
     built = select(*kept).select_from(removed.join(removals, removed.c.removal_fk == removals.c.id))
     return (
@@ -98,7 +100,7 @@ def of_parents(database: Database, level: Level) -> Any:
     """All instances below rows of this level; the first column is that row's id."""
     identity = TABLE_OF[level].c.id if level is not Level.PATIENT else studies.c.patient_fk
     order = (studies.c.sort_key.desc(), studies.c.id.desc(), series.c.series_number, series.c.id)
-    built = select(identity, *_STORED).select_from(FROM[Level.IMAGE]).where(database.one_of(identity, "parents"))
+    built = select(identity, *STORED).select_from(FROM[Level.IMAGE]).where(database.one_of(identity, "parents"))
     return built.order_by(*order, instances.c.instance_number, instances.c.id)
 
 
@@ -107,7 +109,7 @@ def known_blobs(database: Database) -> Any:
     return union_all(
         *(
             select(table.c.blob_key).where(database.one_of(table.c.blob_key, "keys"))
-            for table in (instances, set_aside, removed)
+            for table in (instances, set_aside, removed, renditions)
         ),
         select(removals.c.record_key).where(database.one_of(removals.c.record_key, "keys")),
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from index.answers import IMAGE, ONLINE, listed
+from index.answers import IMAGE, ONLINE, SYNTAX, listed
 from index.attributes import tag_of
 from index.records import Answer, Level
 from index.tables import NO_NUMBER
@@ -105,11 +105,13 @@ _UIDS_AT: Final = tuple(_IMAGE_TAGS.index(tag) for tag in (_STUDY_UID, _SERIES_U
 _URL_AFTER: Final = max(tag for tag in _IMAGE_TAGS if tag < _RETRIEVE_URL)
 
 
-def _image(root: bytes, *values: Any) -> bytes:
+def _image(root: bytes, rendition: str | None, *values: Any) -> bytes:
     elements = []
     for (tag, single, empty), value in zip(_IMAGE, values, strict=True):
         if tag == _AVAILABILITY:
             elements.append(b'"%b%b' % (tag.encode(), _ONLINE))
+        elif rendition and tag == SYNTAX:
+            elements.append(single % orjson.dumps([value, rendition])[1:-1])
         elif value == NO_NUMBER:
             elements.append(empty)
         elif value is not None and value != "":
