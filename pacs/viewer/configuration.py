@@ -8,6 +8,9 @@ import orjson
 from config.settings import Settings
 from pacs.auth import guard
 
+EXTENSIONS: Final = {f"/viewer-{name}": name for name in ("images.js",)}
+"""Extensions of OHIF that it loads from us when it starts: address -> file beside this module."""
+
 _DICOMWEB: Final = "/dicomweb"
 _DATA_SOURCE: Final = "@ohif/extension-default.dataSourcesModule.dicomweb"
 
@@ -25,7 +28,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "routerBasename": "/viewer/",
         "showStudyList": True,
         "modes": [],
-        "extensions": [],
+        "extensions": list(EXTENSIONS),
         # No tour over the first picture.
         "customizationService": {"global": {"ohif.tours": {"$set": []}}},
         "investigationalUseDialog": {"option": "never"},

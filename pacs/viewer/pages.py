@@ -8,6 +8,7 @@ import asyncio
 import re
 from base64 import b64encode
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from config.settings import Settings
-from pacs.viewer.configuration import script
+from pacs.viewer.configuration import EXTENSIONS, script
 from pacs.viewer.files import INDEX, Encoding, StoredFile, read_file, read_table
 
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
@@ -42,6 +43,7 @@ def routes(settings: Settings) -> list[Route]:
     folder = Path(settings.web.viewer_folder)
     table = read_table(folder)
     config = script(settings)
+    extensions = {address: files(__package__).joinpath(name).read_bytes() for address, name in EXTENSIONS.items()}
     index = read_file(folder, table[INDEX], "identity") if INDEX in table else b""
     policy = _content_security_policy(index)
 
@@ -56,6 +58,9 @@ def routes(settings: Settings) -> list[Route]:
     async def configuration(request: Request) -> Response:
         return _answer(request, config, "text/javascript; charset=utf-8", {})
 
+    async def extension(request: Request) -> Response:
+        return _answer(request, extensions[request.scope["path"]], "text/javascript; charset=utf-8", {})
+
     async def file(request: Request) -> Response:
         found = table.get(request.path_params["path"])
         if found is None:
@@ -69,6 +74,7 @@ def routes(settings: Settings) -> list[Route]:
         Route("/viewer", entrance, methods=["GET"]),
         Route("/viewer/{rest:path}", page, methods=["GET"]),
         Route("/app-config.js", configuration, methods=["GET"]),
+        *(Route(address, extension, methods=["GET"]) for address in extensions),
         Route("/{path:path}", file, methods=["GET"]),
     ]
 
