@@ -40,11 +40,13 @@ check: $(READY) ## Lint, format, types, import contracts, generated documents
 	$(BIN)/lint-imports
 	$(BIN)/python -m config.reference --check docs/settings.md
 	$(BIN)/python -m pacs.conformance --check docs/conformance.md
+	$(BIN)/python -m pacs.openapi --check web/portal/openapi.json
 	$(BIN)/python docs/modules.py --check
 
 docs: $(READY) ## Write the generated documents anew
 	$(BIN)/python -m config.reference docs/settings.md
 	$(BIN)/python -m pacs.conformance docs/conformance.md
+	$(BIN)/python -m pacs.openapi web/portal/openapi.json
 	$(BIN)/python docs/modules.py
 
 bench: $(READY) tools ## Measure against Orthanc and the machine (ARGS="--quick")

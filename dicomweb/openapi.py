@@ -1,4 +1,8 @@
-"""The OpenAPI 3.1 document of the service, made from the table of operations."""
+"""The OpenAPI 3.1 document of the service, made from the table of operations.
+
+Its parts are for others too: the document of the whole server has the same paths (`pacs.openapi`), and what the pages'
+own resources answer is written with `answer`, `query` and `refusals`.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +10,8 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
-from dicomweb.operations import Description, Operation, Resources, operations
+from dicomweb.operations import SEARCH, Description, Operation, Resources, attributes, operations
+from index.records import Level
 
 _UID: Final = {"type": "string", "pattern": "^[0-9.]+$", "maxLength": 64}
 _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
@@ -18,7 +23,7 @@ _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "path": ("Path of a bulk data value, as BulkDataURI has it", {"type": "string"}),
 }
 _LICENCE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-_SCHEMAS: Final[Mapping[str, Any]] = {
+SCHEMAS: Final[Mapping[str, Any]] = {
     "DicomJson": {
         "description": "A data set in the DICOM JSON model (PS3.18 F): tag in 8 hex digits -> attribute.",
         "type": "object",
@@ -50,16 +55,44 @@ _SCHEMAS: Final[Mapping[str, Any]] = {
 
 def document(resources: Resources, address: str) -> dict[str, Any]:
     """The whole document; `address` is the absolute URL of the service."""
-    paths: dict[str, dict[str, Any]] = {}
-    for operation in operations(resources):
-        paths.setdefault(operation.template, {})[operation.method.lower()] = _operation(operation)
+    return framed("DICOMweb", address, paths(resources), SCHEMAS)
+
+
+def framed(title: str, address: str, paths: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of these paths."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "DICOMweb", "version": version("open-pacs"), "license": _LICENCE},
+        "info": {"title": title, "version": version("open-pacs"), "license": _LICENCE},
         "servers": [{"url": address}],
         "paths": paths,
-        "components": {"schemas": _SCHEMAS},
+        "components": {"schemas": schemas, "parameters": _search_parameters()},
     }
+
+
+def paths(resources: Resources, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """The path items of the service."""
+    found: dict[str, dict[str, Any]] = {}
+    for operation in operations(resources):
+        found.setdefault(prefix + operation.template, {})[operation.method.lower()] = _operation(operation)
+    return found
+
+
+def answer(meaning: str, schema: str | Mapping[str, Any] = "", media_type: str = "application/json") -> dict[str, Any]:
+    """One answer; `schema` is the name of one in the document, or the schema itself, or nothing for no body."""
+    if not schema:
+        return {"description": meaning}
+    found = {"$ref": f"#/components/schemas/{schema}"} if isinstance(schema, str) else schema
+    return {"description": meaning, "content": {media_type: {"schema": found}}}
+
+
+def query(name: str, meaning: str, schema: Mapping[str, Any], *, required: bool = False) -> dict[str, Any]:
+    """A query parameter."""
+    return {"name": name, "in": "query", "required": required, "description": meaning, "schema": schema}
+
+
+def refusals(*statuses: int) -> dict[str, Any]:
+    """Refusals, which all have one shape."""
+    return {str(status): answer(HTTPStatus(status).phrase, "Error") for status in statuses}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -83,10 +116,15 @@ def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
 
 
 def _query_parameters(row: Description) -> list[dict[str, Any]]:
-    return [
-        {"name": one.name, "in": "query", "description": one.meaning, "schema": one.schema}
-        for one in row.query_parameters
-    ]
+    """Those of searches are told once, because searches share most of them."""
+    if row.level:
+        return [{"$ref": f"#/components/parameters/{one.name}"} for one in row.query_parameters]
+    return [query(one.name, one.meaning, one.schema) for one in row.query_parameters]
+
+
+def _search_parameters() -> dict[str, dict[str, Any]]:
+    shared = {one.name: one for one in (*SEARCH, *attributes(Level.IMAGE), *attributes(Level.STUDY))}
+    return {name: query(name, one.meaning, one.schema) for name, one in shared.items()}
 
 
 def _response(status: int, row: Description) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Scope
 from config.settings import Settings
 from dicomweb.routes import routes
 from index.access import Principal
-from pacs import portal
+from pacs import openapi, portal
 from pacs.auth.gate import PUBLIC_PATHS, Gate, Identify
 from pacs.auth.local import local_principal
 from pacs.auth.proxies import Forwarded
@@ -78,6 +78,7 @@ def pages(services: Services, news: News, reception: Reception | None = None) ->
     own += priors.routes(archive)
     own += Uploads(archive, settings).routes()
     own += sign_in.routes(settings, reception)
+    own += openapi.routes(settings)
     routing = [dicomweb, *own, *viewer.routes(settings)]
     return Starlette(routes=routing, exception_handlers={HTTPException: _refused})
 

@@ -56,7 +56,8 @@ def test_described_search_parameters_are_taken(server: Server, openapi: dict) ->
     texts = {"accept": "application/dicom+json", "charset": "utf-8", "includefield": "all", "orderby": "PatientID"}
     with httpx.Client(base_url=server.dicomweb_url) as client:
         for path in ("/studies", "/series", "/instances"):
-            for parameter in openapi["paths"][path]["get"]["parameters"]:
+            for reference in openapi["paths"][path]["get"]["parameters"]:
+                parameter = openapi["components"]["parameters"][reference["$ref"].rpartition("/")[2]]
                 name = parameter["name"]
                 value = texts.get(name) or values[parameter["schema"]["type"]]
                 if name[0].isupper():

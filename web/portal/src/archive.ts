@@ -1,5 +1,6 @@
 // What the pages ask of the archive: QIDO-RS searches, addresses of pictures and of the viewer.
 
+import type { components } from "./api";
 import { type DataSet, text } from "./dicom";
 
 const ROOT = "/dicomweb";
@@ -59,7 +60,7 @@ export class Refused extends Error {
 async function ask(path: string, signal?: AbortSignal): Promise<Response> {
   const answer = await fetch(path, { headers: { Accept: "application/dicom+json, application/json" }, signal });
   if (answer.ok) return answer;
-  const body = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
+  const body = (await answer.json().catch(() => null)) as Partial<components["schemas"]["Error"]> | null;
   throw new Refused(answer.status, body?.error?.message ?? answer.statusText);
 }
 
@@ -129,10 +130,6 @@ export const zip = (study: string): string => `${ROOT}/studies/${study}?accept=a
 /** Where the viewer shows these studies; the first is the one that is read. */
 export const viewer = (studies: string[]): string => `/viewer/viewer?StudyInstanceUIDs=${studies.join(",")}`;
 
-export interface Server {
-  ae_title: string;
-  dimse_port: number;
-  viewer: boolean;
-}
+export type Server = components["schemas"]["Server"];
 
 export const server = async (): Promise<Server> => (await ask("/server.json")).json() as Promise<Server>;

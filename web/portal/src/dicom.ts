@@ -1,13 +1,9 @@
 // Data sets of the DICOM JSON model (PS3.18 F), and their values as people write them.
 
-export interface Element {
-  vr: string;
-  Value?: unknown[];
-  InlineBinary?: string;
-  BulkDataURI?: string;
-}
+import type { components } from "./api";
 
-export type DataSet = Record<string, Element>;
+export type Element = components["schemas"]["Attribute"];
+export type DataSet = components["schemas"]["DicomJson"];
 
 interface Name {
   Alphabetic?: string;

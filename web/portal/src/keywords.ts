@@ -2,12 +2,16 @@
 
 import { useQuery } from "@tanstack/react-query";
 
-const NONE: Record<string, string> = {};
+import type { components } from "./api";
 
-export function useKeywords(): Record<string, string> {
+type Keywords = components["schemas"]["Keywords"];
+
+const NONE: Keywords = {};
+
+export function useKeywords(): Keywords {
   const found = useQuery({
     queryKey: ["keywords"],
-    queryFn: async () => (await fetch("/api/keywords")).json() as Promise<Record<string, string>>,
+    queryFn: async () => (await fetch("/api/keywords")).json() as Promise<Keywords>,
     staleTime: Number.POSITIVE_INFINITY,
   });
   return found.data ?? NONE;

@@ -1,35 +1,14 @@
 // What the server says about uploads, in JSON beside the tus protocol.
 
+import type { components } from "../api";
+
 export const ENDPOINT = "/api/uploads";
 
-export interface Row {
-  name: string;
-  status: "stored" | "duplicate" | "set aside" | "replaced" | "refused" | "ignored";
-  reason?: string;
-  study?: string;
-}
-
-export interface Result {
-  counts: Partial<Record<Row["status"], number>>;
-  studies: string[];
-  instances?: Row[];
-}
-
-export interface Described {
-  id: string;
-  state: "arriving" | "taking in" | "waiting" | "done";
-  offset: number;
-  length: number;
-  metadata: Record<string, string>;
-  reason?: string;
-  result?: Result;
-}
-
-export interface Listing {
-  uploads: Described[];
-  formats: Record<string, string>;
-  limits: { object_bytes: number };
-}
+type Schemas = components["schemas"];
+export type Row = Schemas["UploadedFile"];
+export type Result = Schemas["UploadResult"];
+export type Described = Schemas["Upload"];
+export type Listing = Schemas["Uploads"];
 
 async function json<T>(path: string): Promise<T> {
   const answer = await fetch(path);
