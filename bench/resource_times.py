@@ -14,9 +14,10 @@ Times = Mapping[str, Any]
 
 
 def first_image_figures(entries: Iterable[Times], picture_ms: float) -> Figures:
-    """Seconds to the picture; the server's share and its three parts; and how much of it was spent in answers.
+    """Seconds to the picture; the server's share and its three parts; and what of it the server itself took.
 
-    `answers ms` leaves out what requests wait in the browser: for one of its six connections, or for its own threads.
+    `server ms` ends with the first byte of each answer. What the share has beyond that is the browser's own: requests
+    wait for one of its six connections, and answers until it reads them while it builds its pages.
     """
     by_start = sorted(entries, key=lambda entry: float(entry["startTime"]))
     series = _named(by_start, _SERIES)[:1]
@@ -31,7 +32,7 @@ def first_image_figures(entries: Iterable[Times], picture_ms: float) -> Figures:
         "series ms": parts[0],
         "metadata ms": parts[1],
         "frame ms": parts[2],
-        "answers ms": sum(_busy(requests) for requests in (series, metadata, frame)),
+        "server ms": sum(_busy(requests) for requests in (series, metadata, frame)),
         "metadata KiB": sum(float(entry["encodedBodySize"]) for entry in metadata) / 1024,
     }
 
@@ -46,9 +47,9 @@ def _span(requests: Sequence[Times]) -> float:
 
 
 def _busy(requests: Sequence[Times]) -> float:
-    """How long at least one of the requests was on its way or being answered."""
+    """How long at least one of the requests waited for the first byte of its answer."""
     busy, until = 0.0, 0.0
-    for begin, end in sorted((float(r["requestStart"]), float(r["responseEnd"])) for r in requests):
+    for begin, end in sorted((float(r["requestStart"]), float(r["responseStart"])) for r in requests):
         busy += max(0.0, end - max(begin, until))
         until = max(until, end)
     return busy

@@ -26,7 +26,7 @@ METRICS = {
     "series ms": False,
     "metadata ms": False,
     "frame ms": False,
-    "answers ms": False,
+    "server ms": False,
     "metadata KiB": False,
 }
 """Metric -> whether more is better."""
