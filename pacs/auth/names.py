@@ -17,9 +17,14 @@ def folded(typed: str) -> str:
     return unicodedata.normalize("NFKC", typed).strip().casefold()
 
 
+def can_be(name: str) -> bool:
+    """Whether an account can have this folded name; databases need not be asked for others."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked(typed: str) -> str:
     """The name of a new account. Raises BadName."""
     name = folded(typed)
-    if not _NAME.fullmatch(name):
+    if not can_be(name):
         raise BadName("A name has 1 to 64 letters, digits and marks out of . @ + - _")
     return name

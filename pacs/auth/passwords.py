@@ -63,7 +63,7 @@ def _is_run(text: str) -> bool:
 
 
 def _is_common(text: str) -> bool:
-    """Nothing but words that everybody tries, with digits and marks around them, between them or in place of letters."""
+    """Nothing but words that everybody tries; digits and marks around, between or in place of letters do not help."""
     words = "|".join(sorted(_COMMON, key=len, reverse=True))
     bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)
     letters = (re.sub(r"[\W\d_]+", "", variant) for variant in (bare, bare.translate(_LEET)))

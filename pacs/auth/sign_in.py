@@ -14,7 +14,7 @@ from index.errors import PacsError
 from index.sessions import Session, Sessions
 from pacs.auth import passwords, throttle
 from pacs.auth.cookies import digest_of, new_token
-from pacs.auth.names import folded
+from pacs.auth.names import can_be, folded
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +58,9 @@ class SignIn:
         wait = self._attempts.begin(
             subjects, lambda counts: throttle.wait(counts, now), now=now, since=now - throttle.WINDOW_MS
         )
+        account = self._accounts.find(name) if can_be(name) else None
         if wait:
-            self._refuse_for_now(self._accounts.find(name), address, wait)
-        account = self._accounts.find(name)
+            self._refuse_for_now(account, address, wait)
         if not passwords.is_right(password, account.password_hash if account else None) or account is None:
             self._tell(account, address, "serious", "sign-in failed" if account else "sign-in failed: unknown name")
             raise NotSignedIn

@@ -1,6 +1,7 @@
 """Signing in over HTTP: the page at /login, and the session as JSON at /api/session."""
 
 import asyncio
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -143,7 +144,7 @@ async def _fields(request: Request) -> tuple[dict[str, Any], bool]:
     raise Refused(415, "The body must be application/json or application/x-www-form-urlencoded.")
 
 
-def _endpoint(methods: dict[str, Endpoint]) -> Endpoint:
+def _endpoint(methods: Mapping[str, Endpoint]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             method = "GET" if request.method == "HEAD" else request.method
