@@ -7,6 +7,7 @@ import { useState } from "react";
 
 import { type Study, seriesOf, thumbnail, viewer, zip } from "./archive";
 import { age, type DataSet, day, name, plural, sex, text, timeOfDay } from "./dicom";
+import { Priors } from "./Priors";
 import { TagBrowser } from "./TagBrowser";
 
 const NO_PICTURE =
@@ -82,6 +83,7 @@ export function StudyDetails({ study, hasViewer }: Props) {
       )}
       <ScrollArea className="grow" type="auto">
         {series.isError && <Text c="red.4">{series.error.message}</Text>}
+        <Priors study={uid} hasViewer={hasViewer} />
         <SimpleGrid cols={2} spacing="xs">
           {series.isPending && [1, 2, 3, 4].map((key) => <Skeleton key={key} height={170} />)}
           {series.data?.map((one) => (

@@ -114,6 +114,12 @@ export const studiesByUid = async (uids: readonly string[], signal?: AbortSignal
 export const seriesOf = (study: string, signal?: AbortSignal): Promise<DataSet[]> =>
   dataSets(`${ROOT}/studies/${study}/series?includefield=SeriesDescription,BodyPartExamined,SeriesDate`, signal);
 
+/** The patient's earlier studies, those first that matter most; without `everything` what matters little is counted alone. */
+export const priorsOf = async (study: string, everything: boolean, signal?: AbortSignal): Promise<components["schemas"]["Priors"]> => {
+  const answer = await ask(`/api/priors?study=${study}&all=${everything}`, signal);
+  return (await answer.json()) as components["schemas"]["Priors"];
+};
+
 export const instancesOf = (study: string, series: string, signal?: AbortSignal): Promise<DataSet[]> =>
   dataSets(`${ROOT}/studies/${study}/series/${series}/instances?limit=5000`, signal);
 
