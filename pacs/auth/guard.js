@@ -72,11 +72,17 @@
     dialog = document.createElement('dialog');
     dialog.id = 'signed-out';
     dialog.setAttribute('aria-label', 'Sign in');
-    dialog.style.cssText = 'padding:0;border:1px solid #2c3c46;border-radius:12px;overflow:hidden;background:#121a20;margin:auto';
+    // Dialogs of the page below may have switched the pointer off for everything else.
+    dialog.style.cssText =
+      'padding:0;border:1px solid #2c3c46;border-radius:12px;overflow:hidden;background:#121a20;margin:auto;pointer-events:auto';
     const style = document.createElement('style');
     style.textContent = '#signed-out::backdrop{background:rgba(11,17,21,.55);backdrop-filter:blur(14px)}';
     const opened = dialog;
     opened.addEventListener('cancel', (event) => event.preventDefault());
+    // Nor is what happens here a click beside them, which would close them.
+    for (const kind of ['pointerdown', 'mousedown', 'touchstart', 'click', 'focusin', 'focusout']) {
+      opened.addEventListener(kind, (event) => event.stopPropagation());
+    }
     opened.addEventListener('close', () => opened === dialog && opened.showModal());
     opened.append(style, content);
     document.body.append(opened);
