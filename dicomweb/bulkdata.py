@@ -157,8 +157,8 @@ def _pixels_reply(call: Call, instance: StoredInstance, choices: Sequence[Choice
     """The pixels of one instance, in one part where the client wants that and they are one item."""
     frames = open_frames(call, instance, choices)
     packaging, part_type = packaging_of(choices, frames.transfer_syntax_uid)
-    tag = entity_tag((instance,), "pixels", packaging, frames.transfer_syntax_uid)
-    caching = instance_headers(call, tag, instance)
+    tag = entity_tag((frames.instance,), "pixels", packaging, frames.transfer_syntax_uid)
+    caching = instance_headers(call, tag, frames.instance)
     if unchanged := not_modified(call, tag, caching):
         return unchanged
     if packaging == "multipart":

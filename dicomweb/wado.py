@@ -55,12 +55,15 @@ def _pack(instance: StoredInstance, choice: Choice) -> Parcel:
     return Parcel(instance, wanted, way.target, length)
 
 
-def _pack_all(instances: Sequence[StoredInstance], choices: Sequence[Choice]) -> tuple[Choice, list[Parcel]]:
+def _pack_all(
+    call: Call, instances: Sequence[StoredInstance], choices: Sequence[Choice]
+) -> tuple[Choice, list[Parcel]]:
     """The instances in the first representation that all of them have. Raises NotAcceptable."""
     refusal = NotAcceptable()
     for choice in choices:
         try:
-            return choice, [_pack(instance, choice) for instance in instances]
+            found = call.archive.in_form(call.principal, instances, choice.wanted())
+            return choice, [_pack(instance, choice) for instance in found]
         except NotAcceptable as error:
             refusal = error
     raise refusal
@@ -92,7 +95,7 @@ def open_objects(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -
 
 
 def _objects_reply(call: Call, uids: tuple[str, ...], choices: Sequence[Choice]) -> Reply | StreamReply:
-    choice, parcels = _pack_all(call.archive.instances(call.principal, *uids), choices)
+    choice, parcels = _pack_all(call, call.archive.instances(call.principal, *uids), choices)
     form = (choice.media_type, choice.packaging, [parcel.transfer_syntax_uid for parcel in parcels])
     tag = entity_tag((parcel.instance for parcel in parcels), *form)
     caching = instance_headers(call, tag, parcels[0].instance) if len(uids) == 3 else growing_headers(tag)

@@ -94,7 +94,7 @@ class Catalog:
         self.removals = Removals(database, self._admission, removal, self._versions, rules)
         self.purge = Purge(database, self._admission)
         self.register = Register(database)
-        self.renditions = Renditions(database, self._selection.tenant_id)
+        self.renditions = Renditions(database, self._selection.tenant_id, preferred=renditions.prefer)
         self._notes = Notes(database, self.removals.bin, rules)
         self._arrivals: GroupCommit[_Arrival, Added] = GroupCommit(self._apply)
         self._known_alone = database.prepare(statements.known(database, alone=True))

@@ -77,9 +77,10 @@ class Count:
 class Renditions:
     """The statements, compiled once for a database."""
 
-    def __init__(self, database: Database, tenant_id: Callable[[str], int | None]) -> None:
-        """Compiles; touches no connection."""
+    def __init__(self, database: Database, tenant_id: Callable[[str], int | None], *, preferred: bool) -> None:
+        """Compiles; touches no connection. `preferred` is the setting `renditions.prefer`."""
         prepare = database.prepare
+        self.preferred = preferred
         self._database = database
         self._tenant_id = tenant_id
         found = [renditions.c[name] for name in _FOUND]

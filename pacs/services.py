@@ -13,6 +13,8 @@ from pacs.audit import AuditLog
 from storage.archive import Archive
 from storage.blobs import BlobStore, open_store
 from storage.ingest import Desk
+from storage.rendition_making import Workshop
+from storage.rendition_rounds import Rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Services:
     blobs: BlobStore
     desk: Desk
     accounts: Accounts
+    rounds: Rounds
+    """Who makes renditions."""
 
     def close(self) -> None:
         """Finish what is queued and let go of files and connections."""
@@ -38,7 +42,7 @@ def build(settings: Settings) -> Services:
     """Build everything from the settings. Nothing is contacted before it is used."""
     audit = AuditLog(Path(settings.log.audit_file))
     database = Database(settings.database)
-    catalog = Catalog(database, rules_from(settings.archive.rejections))
+    catalog = Catalog(database, rules_from(settings.archive.rejections), settings.renditions)
     blobs = open_store(settings.storage)
     archive = Archive(
         catalog=catalog,
@@ -49,4 +53,6 @@ def build(settings: Settings) -> Services:
         audit=audit,
     )
     desk = Desk(catalog, blobs, settings.archive, settings.limits)
-    return Services(settings, archive, audit, database, catalog, blobs, desk, Accounts(database))
+    workshop = Workshop(blobs, settings.limits, settings.archive, settings.storage.spool_folder or None)
+    rounds = Rounds(catalog, workshop, settings.renditions)
+    return Services(settings, archive, audit, database, catalog, blobs, desk, Accounts(database), rounds)

@@ -55,7 +55,9 @@ def run(settings: Settings, _sockets: Mapping[str, socket.socket], lifeline: Lif
     )
     # Each in its own thread: a sweep of a large store takes long.
     threads = [threading.Thread(target=_repeat, args=(chore, services, stopping)) for chore in chores if chore.seconds]
-    threads.append(threading.Thread(target=_do_jobs, args=(services, stopping)))
+    # Renditions have a thread of their own: they take long, and nobody waits for them.
+    kinds = (Filling(services.database).handlers(), services.rounds.handlers(services.database))
+    threads += [threading.Thread(target=_do_jobs, args=(services, handlers, stopping)) for handlers in kinds]
     for thread in threads:
         thread.start()
     stopping.wait()
@@ -93,9 +95,9 @@ def _keep_uploads(services: Services) -> None:
         logger.info("uploads kept", extra={"Taken": kept.taken, "Removed": kept.removed})
 
 
-def _do_jobs(services: Services, stopping: threading.Event) -> None:
+def _do_jobs(services: Services, handlers: Handlers, stopping: threading.Event) -> None:
     """Do what others ask for (`index.jobs`), one thing after the other."""
-    jobs, handlers = Jobs(services.database), Filling(services.database).handlers()
+    jobs = Jobs(services.database)
     while not stopping.is_set():
         try:
             done = _do_job(jobs, handlers, stopping)

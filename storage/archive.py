@@ -27,7 +27,7 @@ from index.records import (
 )
 from index.restoration import Restored
 from index.search import Search
-from storage import metadata, pictures, pixel_data, removing, retrieve
+from storage import metadata, pictures, pixel_data, removing, renditions, retrieve
 from storage.accesslog import AccessLog
 from storage.blobs import BlobStore
 from storage.incoming import Incoming, Intake
@@ -158,6 +158,14 @@ class Archive:
         found = self._catalog.documents(principal.scope, study, series, instance)
         self._log.viewed(principal, study)
         return found
+
+    @permits(Permission.VIEW)
+    def in_form(
+        self, principal: Principal, /, instances: Sequence[StoredInstance], wanted: Wanted
+    ) -> list[StoredInstance]:
+        """The instances, each as its rendition has it where that can leave without being encoded anew."""
+        shelf = self._shelf
+        return renditions.instead_of_many(shelf.catalog.renditions, shelf.blobs, principal.scope, instances, wanted)
 
     @permits(Permission.VIEW)
     def open_dataset(self, principal: Principal, /, instance: StoredInstance, wanted: Wanted) -> OpenObject:

@@ -2,7 +2,8 @@
 
 Only two things make such objects: a crash between writing an object and committing its row, and a removal of a
 row whose object could not be removed at once. Everything else keeps its object, so whatever looks like more than
-that is taken for a lost or outdated index, and nothing is removed: `storage.tasks.rebuild` is for that.
+that is taken for a lost or outdated index, and nothing is removed: `storage.tasks.rebuild` is for that. Renditions
+count for nothing in this: they can be made anew. They go after everything else has been looked at.
 """
 
 import logging
@@ -14,6 +15,7 @@ from itertools import islice
 from index.catalog import Catalog
 from index.errors import Conflict
 from storage.blobs import BlobStore, StoredBlob
+from storage.renditions import is_rendition
 
 _log = logging.getLogger(__name__)
 
@@ -43,16 +45,27 @@ def sweep(catalog: Catalog, blobs: BlobStore, *, prefix: str = "", now: float | 
     before = (time.time() if now is None else now) - MINIMUM_AGE_SECONDS
     seen = 0
     orphans: list[StoredBlob] = []
+    derived: list[StoredBlob] = []
     for batch in batches(blob for blob in blobs.walk(prefix) if blob.modified < before):
         unknown = catalog.unknown_blobs([blob.key for blob in batch])
-        seen += len(batch)
-        orphans += [blob for blob in batch if blob.key in unknown]
-    if orphans and (len(orphans) == seen or len(orphans) > max(FEW, seen * _SHARE)):
+        seen += sum(not is_rendition(blob.key) for blob in batch)
+        for blob in batch:
+            if blob.key in unknown:
+                (derived if is_rendition(blob.key) else orphans).append(blob)
+    if (orphans and len(orphans) == seen) or len(orphans) > max(FEW, seen * _SHARE):
         raise Conflict(f"The index does not know {len(orphans)} of {seen} objects: rebuild it before sweeping")
+    drop_strays(catalog, blobs)
+    orphans += derived
     if orphans:
         _log.info("Orphans swept", extra={"Objects": len(orphans)})
         blobs.delete([blob.key for blob in orphans])
     return Swept(seen, len(orphans), sum(blob.size_bytes for blob in orphans))
+
+
+def drop_strays(catalog: Catalog, blobs: BlobStore) -> None:
+    """Remove renditions whose original has gone without them."""
+    while (keys := catalog.renditions.drop_strays()) is not None:
+        blobs.delete(keys)
 
 
 def batches(found: Iterable[StoredBlob]) -> Iterator[list[StoredBlob]]:

@@ -10,7 +10,7 @@ from functools import partial
 from index.access import Scope
 from index.layout import NativePixels
 from index.records import DicomJson, InstanceKey, StoredInstance, Wanted
-from storage import transfer
+from storage import renditions, transfer
 from storage.outgoing import OpenFrames, OpenObject, in_memory
 from storage.pixels import recode
 from storage.pixels.description import integer
@@ -29,12 +29,25 @@ def open_frames(shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstance,
     reader = shelf.reader(instance)
     number_of_frames = reader.pixels.number_of_frames
     plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
+    if other := _other(shelf, scope, instance, wanted, plan):
+        instance, reader = other, shelf.reader(other)
+        plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
     if plan.how == "as_stored":
         return OpenFrames(
             instance, plan.target, number_of_frames, True, partial(_stored, reader, instance, plan.target)
         )
     make = _Recoding(reader, instance, plan.target, dataset_of(shelf, scope, instance.key), shelf.limits.decoded_bytes)
     return OpenFrames(instance, plan.target, number_of_frames, False, make)
+
+
+def _other(
+    shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted, plan: transfer.Plan
+) -> StoredInstance | None:
+    """The rendition, when it is to be sent instead."""
+    known, blobs = shelf.catalog.renditions, shelf.blobs
+    if known.preferred and wanted.as_stored_ok:
+        return renditions.preferred(known, blobs, scope, instance)
+    return renditions.instead(known, blobs, scope, instance, wanted, plan)
 
 
 def open_video(shelf: Shelf, instance: StoredInstance) -> OpenObject:

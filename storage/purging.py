@@ -37,7 +37,8 @@ def _purge(catalog: Catalog, blobs: BlobStore, due: Due, now_ms: int) -> int:
     catalog.purge.begin(due, now_ms)
     objects = 0
     while batch := catalog.purge.next_batch(due):
-        blobs.delete(batch.blob_keys)
+        blobs.delete([*batch.blob_keys, *catalog.renditions.objects_of(batch.blob_keys)])
+        catalog.renditions.forget(batch.blob_keys)
         catalog.purge.forget(due, batch, _WORKER, now_ms)
         objects += len(batch.blob_keys)
     if due.is_deletion and due.record_key:

@@ -6,7 +6,7 @@ As stored, nothing here looks into DICOM: ingest noted where everything stands, 
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import orjson
@@ -16,9 +16,9 @@ from index.access import Scope
 from index.catalog import Catalog
 from index.errors import NotFound, TooLarge
 from index.records import DicomJson, InstanceKey, StoredInstance, Wanted
-from storage import metadata, part10, transfer
+from storage import metadata, part10, renditions, transfer
 from storage.blobs import BlobStore
-from storage.outgoing import OpenObject, in_memory
+from storage.outgoing import OpenObject, held, in_memory
 from storage.pixels import recode
 from storage.reader import Reader
 from storage.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE
@@ -41,7 +41,10 @@ class Shelf:
 
 def open_dataset(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted) -> OpenObject:
     """The encoded data set alone; reading has begun. Raises NotAcceptable."""
-    plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=instance.layout.pixels is not None)
+    instance, plan = _cheapest(shelf, scope, instance, wanted)
+    if transfer.is_renaming(instance.transfer_syntax_uid, plan.target):
+        opened = _as_stored(shelf, instance, instance.layout.dataset_offset_bytes, begun=True)
+        return replace(opened, transfer_syntax_uid=plan.target)
     if plan.how != "as_stored":
         return in_memory(instance, plan.target, _recoded(shelf, scope, instance, plan.target))
     return _as_stored(shelf, instance, instance.layout.dataset_offset_bytes, begun=True)
@@ -49,15 +52,12 @@ def open_dataset(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: W
 
 def open_file(shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted) -> OpenObject:
     """The whole Part 10 file. Raises NotAcceptable."""
-    plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=instance.layout.pixels is not None)
+    instance, plan = _cheapest(shelf, scope, instance, wanted)
     if plan.how == "as_stored":
         return _as_stored(shelf, instance, 0)
-    meta = part10.build_meta(
-        sop_class_uid=instance.sop_class_uid,
-        sop_instance_uid=instance.key.sop_instance_uid,
-        transfer_syntax_uid=plan.target,
-    )
-    return in_memory(instance, plan.target, meta, _recoded(shelf, scope, instance, plan.target))
+    if transfer.is_renaming(instance.transfer_syntax_uid, plan.target):
+        return _renamed(shelf, instance, plan.target)
+    return in_memory(instance, plan.target, _meta(instance, plan.target), _recoded(shelf, scope, instance, plan.target))
 
 
 def open_bulk_data(shelf: Shelf, scope: Scope, instance: StoredInstance, path: str) -> OpenObject:
@@ -80,6 +80,16 @@ def dataset_of(shelf: Shelf, scope: Scope, key: InstanceKey) -> DicomJson:
     return dataset
 
 
+def _cheapest(
+    shelf: Shelf, scope: Scope, instance: StoredInstance, wanted: Wanted
+) -> tuple[StoredInstance, transfer.Plan]:
+    """The instance, or its rendition where that spares encoding anew, and what is to be done with it."""
+    is_image = instance.layout.pixels is not None
+    plan = transfer.plan(instance.transfer_syntax_uid, wanted, is_image=is_image)
+    other = renditions.instead(shelf.catalog.renditions, shelf.blobs, scope, instance, wanted, plan)
+    return (other, transfer.plan(other.transfer_syntax_uid, wanted, is_image=True)) if other else (instance, plan)
+
+
 def _recoded(shelf: Shelf, scope: Scope, instance: StoredInstance, target: str) -> bytes:
     if instance.size_bytes > shelf.limits.decoded_bytes:
         raise TooLarge("Too large to be made in another transfer syntax (limits.decoded_bytes)")
@@ -99,6 +109,28 @@ def _as_stored(shelf: Shelf, instance: StoredInstance, start: int, *, begun: boo
     blocks = reader.stored(start, length) if begun else None
     read = partial(_read_stored, reader, start)
     return OpenObject(instance, instance.transfer_syntax_uid, length, read, blocks)
+
+
+def _meta(instance: StoredInstance, target: str) -> bytes:
+    return part10.build_meta(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.key.sop_instance_uid,
+        transfer_syntax_uid=target,
+    )
+
+
+def _renamed(shelf: Shelf, instance: StoredInstance, target: str) -> OpenObject:
+    """The file under another name of its transfer syntax: a meta group that says so, and the data set as it lies."""
+    meta = _meta(instance, target)
+    size, start = len(meta), instance.layout.dataset_offset_bytes
+    head, body = held(meta), partial(_read_stored, shelf.reader(instance), start)
+
+    def read(first: int, last: int) -> Iterator[bytes]:
+        yield from head(min(first, size), min(last, size))
+        if last > size:
+            yield from body(max(first - size, 0), last - size)
+
+    return OpenObject(instance, target, size + instance.size_bytes - start, read)
 
 
 def _read_stored(reader: Reader, offset: int, start: int, stop: int) -> Iterator[bytes]:

@@ -9,7 +9,8 @@ from typing import Literal
 from config.settings import DuplicatePolicy
 from index.errors import CannotUnderstand, PacsError
 from index.records import InstanceRecord, Origin, StoredInstance, StoreStatus
-from storage import coercion, part10, removal_records
+from index.renditions import Rendition
+from storage import coercion, part10, removal_records, renditions
 from storage.blobs import BlobStore, StoredBlob
 from storage.deletion import batches
 from storage.ingest import Desk
@@ -61,7 +62,7 @@ def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] =
     """
     added = 0
     kept = _adopt_removals(desk, report)
-    for batch in batches(blob for blob in desk.blobs.walk(prefix) if not removal_records.is_record(blob.key)):
+    for batch in batches(blob for blob in desk.blobs.walk(prefix) if _is_original(blob.key)):
         unknown = desk.catalog.unknown_blobs([blob.key for blob in batch])
         for blob in batch:
             if blob.key in unknown:
@@ -71,7 +72,31 @@ def rebuild(desk: Desk, *, prefix: str = "", report: Callable[[Finding], None] =
                 else:
                     _log.warning("Object not indexed", extra={"Key": blob.key, "Problem": finding.problem})
                     report(finding)
+    for batch in batches(desk.blobs.walk(renditions.PREFIX)):
+        unknown = desk.catalog.unknown_blobs([blob.key for blob in batch])
+        for blob in batch:
+            if blob.key in unknown:
+                _adopt_rendition(desk, blob)
     return added
+
+
+def _is_original(key: str) -> bool:
+    return not (removal_records.is_record(key) or renditions.is_rendition(key))
+
+
+def _adopt_rendition(desk: Desk, blob: StoredBlob) -> None:
+    """Take a rendition up again: its meta group tells the digest of its original. What has none, or cannot be read, is
+    left to the sweep, because it can be made anew."""
+    try:
+        meta, scanned, view = _scanned(desk, blob)
+    except PacsError as error:
+        _log.warning("Rendition not indexed", extra={"Key": blob.key, "Problem": error.detail})
+        return
+    digest = hashlib.sha256(view[meta.length_bytes :]).digest()
+    found = Rendition("", meta.transfer_syntax_uid, blob.key, blob.size_bytes, digest, scanned.layout)
+    tenant = tenant_of(blob.key.removeprefix(renditions.PREFIX))
+    if not desk.catalog.renditions.adopt(tenant, scanned.key.sop_instance_uid, meta.private, found):
+        _log.info("Rendition without an original", extra={"Key": blob.key})
 
 
 def _adopt_removals(desk: Desk, report: Callable[[Finding], None]) -> dict[str, tuple[int, int]]:
@@ -103,7 +128,8 @@ def _recover(desk: Desk, blob: StoredBlob, kept: tuple[int, int] | None) -> Find
     return None
 
 
-def _record(desk: Desk, blob: StoredBlob) -> InstanceRecord:
+def _scanned(desk: Desk, blob: StoredBlob) -> tuple[part10.FileMeta, part10.Scanned, memoryview]:
+    """One object read as at ingest."""
     meta = part10.MetaReader().feed(desk.blobs.read(blob.key, 0, min(_HEAD_BYTES, blob.size_bytes)))
     if meta is None:
         raise CannotUnderstand("Ends inside its File Meta Information")
@@ -115,6 +141,11 @@ def _record(desk: Desk, blob: StoredBlob) -> InstanceRecord:
         limits=desk.limits,
         bulk_threshold_bytes=desk.rules.bulk_data_threshold_bytes,
     )
+    return meta, scanned, view
+
+
+def _record(desk: Desk, blob: StoredBlob) -> InstanceRecord:
+    meta, scanned, view = _scanned(desk, blob)
     known = coercion.digests(meta.private)
     return part10.record_of(
         scanned,

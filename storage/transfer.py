@@ -122,6 +122,11 @@ def is_renaming(stored_uid: str, target_uid: str) -> bool:
     return target_uid in _WIDER.get(stored_uid, ())
 
 
+def leaves_as(stored_uid: str, wanted: Wanted) -> bool:
+    """Whether these bytes satisfy a peer that names syntaxes: as they are, or under another name."""
+    return any(uid == stored_uid or is_renaming(stored_uid, uid) for uid in wanted.transfer_syntax_uids)
+
+
 def plan(stored_uid: str, wanted: Wanted, *, is_image: bool) -> Plan:
     """How a whole object leaves. `is_image`: it has Pixel Data (`layout.pixels` is not None). Raises NotAcceptable."""
     if _leaves_as_stored(stored_uid, wanted):

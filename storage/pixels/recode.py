@@ -1,7 +1,8 @@
 """Frames and whole objects in another transfer syntax than the stored one."""
 
+import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -72,6 +73,41 @@ def recode_dataset(
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedPixels:
+    """All frames of an object in another, encapsulated syntax."""
+
+    transfer_syntax_uid: str
+    photometric_interpretation: str
+    frames: Sequence[bytes | memoryview]
+    """Each of an even length (PS3.5 A.4)."""
+
+
+def with_pixels(
+    stored: bytes | memoryview,
+    pixels: EncodedPixels,
+    *,
+    layout: ObjectLayout,
+    dataset: DicomJson,
+    stored_uid: str,
+    limits: Limits,
+) -> list[bytes | memoryview]:
+    """The data set with these pixels in place of its own, in the VR encoding that goes with them.
+
+    In pieces, which are views of `stored` and of the frames wherever nothing changes, so that an object of any size
+    takes little memory. Raises CannotUnderstand, TooLarge.
+    """
+    source, target = _known(stored_uid), _known(pixels.transfer_syntax_uid)
+    whole, start = _whole(stored, layout, limits)
+    description = ImageDescription.from_json(dataset)
+    fragments = [_offset_table(pixels.frames), *pixels.frames]
+    changes = _described(description, pixels.transfer_syntax_uid, pixels.photometric_interpretation)
+    changes[rewrite.PIXEL_DATA] = Element("OB", fragments)
+    return rewrite.rewritten(
+        whole[start:], _encoding(source), _encoding(target), changes=changes, signed=description.signed
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class _Image:
     """A stored object's pixels. `whole` is the buffer in which the layout counts."""
 
@@ -133,13 +169,21 @@ def _other_pixels(image: _Image, target_uid: str, *, limit_bytes: int) -> dict[i
         decoded = decode.decode_frame(stored, description, limit_bytes=limit_bytes)
         photometric = encode.photometric_interpretation(decoded, target_uid)
         encoded.append(encode.encode_frame(decoded, description, target_uid))
+    changes = _described(description, target_uid, photometric)
+    changes[rewrite.PIXEL_DATA] = _pixel_data(encoded, description, target_uid)
+    return changes
+
+
+def _described(description: ImageDescription, target_uid: str, photometric: str) -> dict[int, Element | None]:
+    """The attributes that describe other pixels."""
+    from storage.pixels import encode
+
     changes: dict[int, Element | None] = dict.fromkeys(_EXTENDED_OFFSET_TABLES)
     if photometric != description.photometric_interpretation:
         changes[_PHOTOMETRIC_INTERPRETATION] = Element("CS", _even(photometric.encode(), b" "))
     if description.samples_per_pixel > 1:
         planar = encode.planar_configuration(target_uid)
         changes[_PLANAR_CONFIGURATION] = Element("US", planar.to_bytes(2, "little"), word_bytes=2)
-    changes[rewrite.PIXEL_DATA] = _pixel_data(encoded, description, target_uid)
     return changes
 
 
@@ -152,10 +196,13 @@ def _pixel_data(encoded: list[bytes], description: ImageDescription, target_uid:
     return Element("OW" if words else "OB", _even(b"".join(encoded)), word_bytes=description.sample_bytes)
 
 
-def _offset_table(encoded: list[bytes]) -> bytes:
-    """The Basic Offset Table (PS3.5 A.4): offsets of the frames' items from the end of the table."""
-    ends = accumulate(8 + len(frame) + len(frame) % 2 for frame in encoded)
-    return b"".join(offset.to_bytes(4, "little") for offset in (0, *ends))[:-4]
+def _offset_table(encoded: Sequence[bytes | memoryview]) -> bytes:
+    """The Basic Offset Table (PS3.5 A.4): offsets of the frames' items from the end of the table.
+
+    Empty when they do not fit into 32 bits; each frame is one fragment, so they are found all the same.
+    """
+    starts = [0, *accumulate(8 + len(frame) + len(frame) % 2 for frame in encoded)][:-1]
+    return struct.pack(f"<{len(starts)}I", *starts) if not starts or starts[-1] < 2**32 else b""
 
 
 def join_bits(encoded: list[bytes], frame_bits: int) -> bytes:

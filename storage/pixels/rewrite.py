@@ -20,7 +20,7 @@ superfluous delimiter, a sequence without items in it, zero bytes at the end.
 
 import struct
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -70,7 +70,7 @@ class Element:
     """One element to write. `value` is little endian, or a list of fragments with the offset table first."""
 
     vr: str
-    value: bytes | list[bytes]
+    value: bytes | Sequence[Buffer]
     word_bytes: int = 1
     """Size of the words that turn round in a big endian target."""
 
@@ -281,7 +281,7 @@ class _Walk:
     def _write_change(self, tag: int, element: Element | None) -> None:
         if element is None:
             return
-        if isinstance(element.value, list):
+        if not isinstance(element.value, bytes):
             self._append(self._head(tag, element.vr, _UNDEFINED))
             for fragment in element.value:
                 self._append(self._head(_ITEM, "", len(fragment)))
