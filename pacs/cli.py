@@ -14,6 +14,7 @@ from config.settings import Settings
 from pacs.attribute_commands import attributes
 from pacs.command import or_exit as _or_exit
 from pacs.command import with_settings as _with_settings
+from pacs.rendition_commands import renditions
 from pacs.user_commands import users
 
 _STARTED = time.monotonic()
@@ -31,6 +32,7 @@ def main(context: click.Context, config: Path | None) -> None:
 
 
 main.add_command(attributes)
+main.add_command(renditions)
 main.add_command(users)
 
 

@@ -33,7 +33,8 @@ def verify(settings: Settings, study: str | None) -> tuple[int, list[tasks.Findi
     checked = 0
     findings: list[tasks.Finding] = []
     try:
-        for instance in chain(_live(services, principal, study), _removed(services, principal, study)):
+        live, removed = _live(services, principal, study), _removed(services, principal, study)
+        for instance in chain(live, removed, _renditions(services, principal, study)):
             checked += 1
             finding = tasks.verify(services.blobs, instance)
             if finding:
@@ -54,6 +55,15 @@ def _removed(services: Services, principal: Principal, study: str | None) -> Ite
     for entry in services.archive.removals(principal, study):
         rows = services.archive.removed(principal, entry.number)
         yield from (row.stored() for row in rows if study in (None, row.key.study_instance_uid))
+
+
+def _renditions(services: Services, principal: Principal, study: str | None) -> Iterator[StoredInstance]:
+    """Second encodings (`storage.renditions`), study by study."""
+    known = services.catalog.renditions
+    for uid in dict.fromkeys(count.study_instance_uid for count in known.counts(principal.scope, study)):
+        instances = services.archive.instances(principal, uid)
+        found = known.of_many(principal.scope, instances)
+        yield from (found[one.blob_key].of(one) for one in instances if one.blob_key in found)
 
 
 def _all_studies(answers: Iterable[Answer]) -> list[str]:

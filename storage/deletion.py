@@ -8,7 +8,7 @@ count for nothing in this: they can be made anew. They go after everything else 
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -54,7 +54,7 @@ def sweep(catalog: Catalog, blobs: BlobStore, *, prefix: str = "", now: float | 
                 (derived if is_rendition(blob.key) else orphans).append(blob)
     if (orphans and len(orphans) == seen) or len(orphans) > max(FEW, seen * _SHARE):
         raise Conflict(f"The index does not know {len(orphans)} of {seen} objects: rebuild it before sweeping")
-    drop_strays(catalog, blobs)
+    drop_renditions(blobs, catalog.renditions.drop_strays)
     orphans += derived
     if orphans:
         _log.info("Orphans swept", extra={"Objects": len(orphans)})
@@ -62,10 +62,16 @@ def sweep(catalog: Catalog, blobs: BlobStore, *, prefix: str = "", now: float | 
     return Swept(seen, len(orphans), sum(blob.size_bytes for blob in orphans))
 
 
-def drop_strays(catalog: Catalog, blobs: BlobStore) -> None:
-    """Remove renditions whose original has gone without them."""
-    while (keys := catalog.renditions.drop_strays()) is not None:
+def drop_renditions(blobs: BlobStore, forget: Callable[[], list[str] | None]) -> int:
+    """Remove renditions page by page. Returns how many objects went.
+
+    `forget` takes the rows of a page away, so that nobody is sent to them any more, and returns the objects' keys.
+    """
+    number = 0
+    while (keys := forget()) is not None:
         blobs.delete(keys)
+        number += len(keys)
+    return number
 
 
 def batches(found: Iterable[StoredBlob]) -> Iterator[list[StoredBlob]]:
