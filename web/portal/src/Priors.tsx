@@ -36,9 +36,10 @@ export function earlier(days: number | null): string {
 
 const side: Record<string, string> = { L: "left", R: "right", B: "both sides" };
 
-function Reasons({ prior }: { prior: Prior }) {
+function Reasons({ prior, hasViewer }: { prior: Prior; hasViewer: boolean }) {
   return (
     <table className="reasons">
+      {hasViewer && <caption>Open both side by side</caption>}
       <tbody>
         {POINTS.map(([key, label, most]) => (
           <tr key={key}>
@@ -81,9 +82,9 @@ function Row({ prior, hasViewer }: { prior: Prior; hasViewer: boolean }) {
   );
   const how = { className: "prior", "data-uid": prior.StudyInstanceUID };
   return (
-    <Tooltip label={<Reasons prior={prior} />} position="left" openDelay={400} events={{ hover: true, focus: true, touch: false }}>
+    <Tooltip label={<Reasons prior={prior} hasViewer={hasViewer} />} position="left" openDelay={400} events={{ hover: true, focus: true, touch: false }}>
       {hasViewer ? (
-        <UnstyledButton component="a" href={prior.viewer} title="Open both side by side" {...how}>
+        <UnstyledButton component="a" href={prior.viewer} {...how}>
           {row}
         </UnstyledButton>
       ) : (
