@@ -55,6 +55,8 @@ class Workshop:
 def why_not(instance: StoredInstance, dataset: DicomJson) -> str:
     """Why an instance cannot have a rendition, empty when it may; known without looking at its pixels."""
     syntax = syntaxes.lookup(instance.transfer_syntax_uid)
+    if is_video(instance):
+        return "video"
     if syntax is None or instance.transfer_syntax_uid not in NATIVE | DECODABLE:
         return "not an image that can be decoded"
     if reason := _why_not_stored(instance, syntax):
@@ -69,8 +71,6 @@ def why_not(instance: StoredInstance, dataset: DicomJson) -> str:
 def _why_not_stored(instance: StoredInstance, syntax: TransferSyntax) -> str:
     if instance.layout.pixels is None:
         return "no frames"
-    if is_video(instance):
-        return "video"
     if syntax.uid in SYNTAXES.values():
         return "HTJ2K already"
     return "" if syntax.lossless else "compressed with loss"
