@@ -8,7 +8,7 @@ import orjson
 from config.settings import Settings
 from pacs.auth import guard
 
-EXTENSIONS: Final = {f"/viewer-{name}": name for name in ("safeguards.js", "images.js", "compare.js")}
+EXTENSIONS: Final = {f"/viewer-{name}": name for name in ("safeguards.js", "images.js", "priors.js")}
 """Extensions of OHIF that it loads from us when it starts: address -> file beside this module."""
 
 _DICOMWEB: Final = "/dicomweb"
