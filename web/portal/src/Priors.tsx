@@ -66,7 +66,7 @@ function Row({ prior, hasViewer }: { prior: Prior; hasViewer: boolean }) {
         <Group gap={4} wrap="nowrap">
           {prior.has_report && <IconFileText size={16} aria-label="has a report" />}
           {prior.ModalitiesInStudy.map((modality) => (
-            <Badge key={modality} variant="light" radius="sm" size="sm">
+            <Badge key={modality} variant="light" radius="sm" size="sm" flex="none">
               {modality}
             </Badge>
           ))}

@@ -81,7 +81,7 @@ export function StudyDetails({ study, hasViewer }: Props) {
           The viewer is not installed: <code>make web</code> installs it.
         </Text>
       )}
-      <ScrollArea className="grow" type="auto">
+      <ScrollArea className="grow" type="auto" offsetScrollbars="present">
         {series.isError && <Text c="red.4">{series.error.message}</Text>}
         <Priors study={uid} hasViewer={hasViewer} />
         <SimpleGrid cols={2} spacing="xs">

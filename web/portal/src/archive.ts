@@ -133,8 +133,9 @@ export const thumbnail = (study: string, series?: string): string =>
 
 export const zip = (study: string): string => `${ROOT}/studies/${study}?accept=application/zip`;
 
-/** Where the viewer shows these studies; the first is the one that is read. */
-export const viewer = (studies: string[]): string => `/viewer/viewer?StudyInstanceUIDs=${studies.join(",")}`;
+/** Where the viewer shows these studies; the first is the one that is read, two are shown side by side. */
+export const viewer = (studies: string[]): string =>
+  `/viewer/viewer?StudyInstanceUIDs=${studies.join(",")}${studies.length === 2 ? "&hangingProtocolId=pacs-compare" : ""}`;
 
 export type Server = components["schemas"]["Server"];
 

@@ -72,6 +72,6 @@ export const toDa = (date: Date): string =>
   `${date.getFullYear()}${String(date.getMonth() + 1).padStart(2, "0")}${String(date.getDate()).padStart(2, "0")}`;
 
 export const plural = (count: number, what: string): string => {
-  const word = count === 1 ? what : what === "series" ? what : what.endsWith("y") ? `${what.slice(0, -1)}ies` : `${what}s`;
+  const word = count === 1 ? what : what === "series" ? what : /[^aeiou]y$/.test(what) ? `${what.slice(0, -1)}ies` : `${what}s`;
   return `${count.toLocaleString()} ${word}`;
 };
