@@ -1,6 +1,7 @@
 """Earlier studies: listed beside the selected one, and a click puts both on the screen, the current one on the left."""
 
 import io
+import re
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from tests.conftest import Server
 from tests.protocol.web import stow, write
 from tests.samples import sample
 
-PATIENT = {"PatientName": "Prior^Petra", "PatientID": "PRIORS-1", "PatientBirthDate": "19600229", "PatientSex": "F"}
+PATIENT = {"PatientName": "Prior^Petra", "PatientID": "PRIORS-1", "IssuerOfPatientID": "HERE", "PatientSex": "F"}
 AXIAL, CORONAL = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1]
 SHOWN = """() => ['0', '1'].map(index => {
   const { viewportGridService, displaySetService } = window.services;
@@ -47,8 +48,11 @@ def series(study: str, number: int, description: str, *, count: int = 12, **valu
 
 @pytest.fixture(scope="module")
 def studies(site: Server) -> dict[str, str]:
-    """A CT of the head, one of half a year before, and a chest X-ray of twenty years before."""
-    uids = {name: generate_uid() for name in ("current", "prior", "old")}
+    """A CT of the head, one of half a year before, a mammogram of twenty years before, and two other people.
+
+    Both have the same Patient ID, one by another issuer, the other by nobody knows whom.
+    """
+    uids = {name: generate_uid() for name in ("current", "prior", "old", "elsewhere", "nowhere")}
     current = {"StudyDate": "20240615", "StudyDescription": "CT head now"}
     prior = {"StudyDate": "20231215", "StudyDescription": "CT head then"}
     old = {"StudyDate": "20040615", "StudyDescription": "Mammography", "BodyPartExamined": "BREAST", "Modality": "MG"}
@@ -59,6 +63,8 @@ def studies(site: Server) -> dict[str, str]:
         *series(uids["prior"], 2, "Head coronal 5mm", **prior, ImageOrientationPatient=CORONAL),
         *series(uids["prior"], 3, "AXIAL HEAD, 5mm", **prior),
         *series(uids["old"], 1, "Breast", count=1, **old),
+        *series(uids["elsewhere"], 1, "Head", count=1, StudyDescription="Elsewhere", IssuerOfPatientID="THERE"),
+        *series(uids["nowhere"], 1, "Head", count=1, StudyDescription="Nowhere", IssuerOfPatientID=""),
     ]
     with httpx.Client(base_url=site.dicomweb_url, timeout=60) as client:
         assert stow(client, *files).status_code == 200
@@ -128,3 +134,16 @@ def test_what_came_later_is_no_prior_and_a_phone_shows_all(site: Server, page: P
     box = section.locator(".prior").bounding_box()
     assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390
     section.scroll_into_view_if_needed()
+
+
+@pytest.mark.parametrize(
+    ("opened", "listed"),
+    [("old", ["CT head now", "CT head then", "Mammography"]), ("nowhere", ["Nowhere"])],
+)
+def test_the_viewer_lists_no_other_person_of_the_same_id(
+    site: Server, page: Page, studies: dict[str, str], opened: str, listed: list[str]
+) -> None:
+    page.goto(f"{site.web_url}/viewer/viewer?StudyInstanceUIDs={studies[opened]}", timeout=90_000)
+    others = page.get_by_text(re.compile("^(CT head now|CT head then|Mammography|Elsewhere|Nowhere)$"))
+    expect(others).to_have_count(len(listed), timeout=90_000)
+    assert sorted(others.all_inner_texts()) == listed
