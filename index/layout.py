@@ -29,6 +29,8 @@ class NativePixels:
     length_bytes: int
     frame_bits: int
     number_of_frames: int
+    half_colour: bool = False
+    """Two pixels share their chrominance (YBR_FULL_422, PS3.3 C.7.6.3.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def pack(layout: ObjectLayout) -> bytes:
     pixels = layout.pixels
     if isinstance(pixels, NativePixels):
         head["n"] = [pixels.offset_bytes, pixels.length_bytes, pixels.frame_bits, pixels.number_of_frames]
+        if pixels.half_colour:
+            head["n"].append(True)
     elif isinstance(pixels, EncapsulatedPixels):
         head["e"] = [len(pixels.fragment_offsets), len(pixels.first_fragment)]
         columns = (pixels.fragment_offsets, pixels.fragment_lengths, pixels.first_fragment)

@@ -15,7 +15,7 @@ BULK_DATA_ROOT: Final = "/dicomweb"
 
 _REFERENCE: Final = b'"BulkDataURI":"' + BULK_DATA_ROOT.encode() + b"/"
 
-FORM: Final = 2
+FORM: Final = 3
 """Raised when the same object gets other metadata than before, so that clients fetch it anew."""
 
 _LEVEL: Final = -1

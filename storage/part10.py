@@ -9,7 +9,7 @@ from typing import Final
 
 from config.settings import Limits
 from index.errors import CannotUnderstand, DataSetMismatch
-from index.layout import ObjectLayout
+from index.layout import NativePixels, ObjectLayout
 from index.reasons import Reason
 from index.records import InstanceKey, InstanceRecord
 from storage import syntaxes
@@ -87,7 +87,7 @@ def record_of(
     scanned: Scanned, *, transfer_syntax_uid: str, blob_key: str, size_bytes: int, sha256: bytes
 ) -> InstanceRecord:
     """All that is kept of an object besides its bytes. Raises CannotUnderstand when it cannot be written as JSON."""
-    text = to_json(_announced(scanned.dataset, transfer_syntax_uid))
+    text = to_json(_announced(scanned, transfer_syntax_uid))
     if _REPLACED in text:
         _log.warning(
             "Text cannot be decoded",
@@ -109,16 +109,18 @@ def record_of(
     )
 
 
-def _announced(dataset: Json, transfer_syntax_uid: str) -> Json:
-    """The data set as clients see it. That of a video names its transfer syntax (0008,3002).
+def _announced(scanned: Scanned, transfer_syntax_uid: str) -> Json:
+    """The data set as clients see it. Some name their transfer syntax (0008,3002), because nothing else in them tells.
 
-    Viewers ask for a video as a whole, not for its frames, and nothing else in a data set tells the two apart.
+    Viewers ask for a video as a whole, not for its frames. And frames whose pixels share chrominance hold two samples
+    for each pixel when they are native, but three when a compressed one is decoded.
     """
     syntax = syntaxes.lookup(transfer_syntax_uid)
-    if syntax is None or not syntax.video:
-        return dataset
+    pixels = scanned.layout.pixels
+    if not (syntax and syntax.video) and not (isinstance(pixels, NativePixels) and pixels.half_colour):
+        return scanned.dataset
     element = {"vr": "UI", "Value": [transfer_syntax_uid]}
-    return dict(sorted({**dataset, _AVAILABLE_SYNTAX: element}.items()))
+    return dict(sorted({**scanned.dataset, _AVAILABLE_SYNTAX: element}.items()))
 
 
 def _key(dataset: Json) -> InstanceKey:

@@ -28,7 +28,7 @@ def open_frames(shelf: Shelf, scope: Scope, where: InstanceKey | StoredInstance,
     instance = where if isinstance(where, StoredInstance) else shelf.catalog.locate(scope, where)
     reader = shelf.reader(instance)
     number_of_frames = reader.pixels.number_of_frames
-    plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
+    plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted, half_colour=_half_colour(instance))
     if other := _other(shelf, scope, instance, wanted, plan):
         instance, reader = other, shelf.reader(other)
         plan = transfer.plan_frames(instance.transfer_syntax_uid, wanted)
@@ -70,6 +70,11 @@ def open_pixel_data(shelf: Shelf, scope: Scope, instance: StoredInstance) -> Ope
         return in_memory(instance, EXPLICIT_LITTLE, value + b"\0" * (len(value) % 2))
     total = first.length_bytes * frames.number_of_frames
     return OpenObject(instance, EXPLICIT_LITTLE, total + total % 2, partial(_value, frames, first))
+
+
+def _half_colour(instance: StoredInstance) -> bool:
+    pixels = instance.layout.pixels
+    return isinstance(pixels, NativePixels) and pixels.half_colour
 
 
 def _stored(reader: Reader, instance: StoredInstance, target: str, number: int) -> OpenObject:

@@ -62,7 +62,7 @@ def _native(scan: Scan, dataset: Json, pixels: PixelData) -> NativePixels | None
     there = min(frames, length * 8 // bits) if bits else 0
     if there < frames:
         scan.warn("Pixel Data is shorter than its description")
-    return NativePixels(pixels.start, length, bits, there) if there else None
+    return NativePixels(pixels.start, length, bits, there, _samples(dataset) == 2) if there else None
 
 
 def _frame_bits(dataset: Json, tag: int) -> int:
@@ -72,10 +72,13 @@ def _frame_bits(dataset: Json, tag: int) -> int:
         return size * 32
     if tag == DOUBLE_FLOAT_PIXEL_DATA:
         return size * 64
+    return size * _samples(dataset) * _count(dataset, "00280100")
+
+
+def _samples(dataset: Json) -> int:
+    """Samples stored for each pixel."""
     samples = _count(dataset, "00280002") or 1
-    if samples == 3:
-        samples = _SUBSAMPLED.get(str(_first(dataset, "00280004")), 3)
-    return size * samples * _count(dataset, "00280100")
+    return _SUBSAMPLED.get(str(_first(dataset, "00280004")), 3) if samples == 3 else samples
 
 
 def _encapsulated(scan: Scan, items: "array[int]", lengths: "array[int]", *, frames: int) -> EncapsulatedPixels | None:

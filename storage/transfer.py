@@ -13,7 +13,14 @@ from typing import Final, Literal
 from index.errors import NotAcceptable
 from index.records import Wanted
 from storage import syntaxes
-from storage.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, TransferSyntax
+from storage.syntaxes import (
+    DEFLATED_LITTLE,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    JPEG_LS_LOSSLESS,
+    TransferSyntax,
+)
 
 How = Literal["as_stored", "rewrite", "decode", "transcode"]
 
@@ -64,6 +71,20 @@ ENCODABLE: Final = frozenset(
     }
 )
 """Compressed, lossless syntaxes that the codecs at hand encode."""
+
+UNSEEN: Final = frozenset(
+    {
+        "1.2.840.10008.1.2.1.98",
+        "1.2.840.10008.1.2.4.53",
+        "1.2.840.10008.1.2.4.55",
+        "1.2.840.10008.1.2.4.110",
+        "1.2.840.10008.1.2.4.111",
+        "1.2.840.10008.1.2.4.112",
+        "1.2.840.10008.1.2.8.1",
+    }
+)
+"""Compressed syntaxes that are decoded here and by no viewer in a browser. Whoever takes frames in any syntax gets them
+as Explicit VR Little Endian; whoever names the syntax gets them as they are stored."""
 
 _WIDER: Final = {
     "1.2.840.10008.1.2.4.50": frozenset({"1.2.840.10008.1.2.4.51"}),
@@ -140,17 +161,23 @@ def plan(stored_uid: str, wanted: Wanted, *, is_image: bool) -> Plan:
     raise _refusal(stored_uid)
 
 
-def plan_frames(stored_uid: str, wanted: Wanted) -> Plan:
+def plan_frames(stored_uid: str, wanted: Wanted, *, half_colour: bool = False) -> Plan:
     """How single frames leave. Raises NotAcceptable.
 
     A native frame has no VR: implicit, explicit and deflated little endian frames are the same bytes and
-    all leave as Explicit VR Little Endian; only big endian ones are swapped (`decode`).
+    all leave as Explicit VR Little Endian; only big endian ones are swapped (`decode`). Where two native pixels share
+    their chrominance (`half_colour`), only whoever names Explicit VR Little Endian gets that: viewers in browsers
+    expect three samples for each pixel, so that for any syntax the frame leaves compressed, with three.
     """
     if stored_uid in NATIVE:
+        if half_colour and wanted.as_stored_ok and EXPLICIT_LITTLE not in wanted.transfer_syntax_uids:
+            return Plan("transcode", JPEG_LS_LOSSLESS)
         as_explicit = EXPLICIT_LITTLE in wanted.transfer_syntax_uids or wanted.as_stored_ok
         if as_explicit and EXPLICIT_LITTLE not in wanted.never:
             return Plan("decode" if stored_uid == EXPLICIT_BIG else "as_stored", EXPLICIT_LITTLE)
-    elif _leaves_as_stored(stored_uid, wanted):
+    elif _leaves_as_stored(stored_uid, wanted) and (
+        stored_uid not in UNSEEN or stored_uid in wanted.transfer_syntax_uids
+    ):
         return Plan("as_stored", stored_uid)
     for target in _targets(wanted):
         if is_renaming(stored_uid, target):

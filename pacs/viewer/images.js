@@ -2,15 +2,20 @@
 
    1. An image that names its VOI LUT Function (PS3.3 C.11.2.1.3), as most mammograms do, stays black: the image loader
       takes the first letter of the name for the name (github.com/cornerstonejs/cornerstone3D issue 2844).
-   2. SOP classes that are no more than another name for images which OHIF draws, most of them retired, are listed as
+   2. Uncompressed images with half the colour (YBR_FULL_422, PS3.3 C.7.6.3.1.2) stay black: the image loader expects
+      another length. The server sends them with all samples, so the loader is told that they are YBR_FULL.
+   3. SOP classes that are no more than another name for images which OHIF draws, most of them retired, are listed as
       what cannot be shown.
 
-   It touches OHIF only through the arguments of `onModeEnter` and the two globals that OHIF itself puts there. */
+   It touches OHIF only through the arguments of `onModeEnter` and the one global that it needs. */
 
 const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
 const ABOVE_ALL_OTHERS = 100_000;
 
 const FUNCTIONS = ['LINEAR', 'LINEAR_EXACT', 'SIGMOID'];
+
+/* Implicit and explicit little endian, deflated, big endian. */
+const UNCOMPRESSED = /^1\.2\.840\.10008\.1\.2(\.1|\.1\.99|\.2)?$/;
 
 const IMAGES = [
   '1.2.840.10008.5.1.4.1.1.3', // Ultrasound Multi-frame, retired
@@ -29,18 +34,32 @@ const IMAGES = [
   '1.2.840.10008.5.1.4.1.1.481.24', // Enhanced Continuous RT
 ];
 
-/* The image loader reads `voiLUTFunction` as a list and, without one, `voiLutFunction` as it is. Volumes read
-   the former as it is: they get none and are linear. */
-function nameVoiFunctions(metaData) {
+/* Answers about an image that OHIF gets wrong, by what is asked; each gets OHIF's answer and the way to ask for more. */
+const CORRECTED = {
+  /* The image loader reads `voiLUTFunction` as a list and, without one, `voiLutFunction` as it is. Volumes read the
+     former as it is: they get none and are linear. */
+  voiLutModule(found) {
+    if (typeof found.voiLUTFunction !== 'string') return found;
+    const name = found.voiLUTFunction.trim().toUpperCase();
+    return { ...found, voiLUTFunction: undefined, voiLutFunction: FUNCTIONS.find(known => known === name) };
+  },
+  imagePixelModule(found, ask) {
+    if (found.photometricInterpretation !== 'YBR_FULL_422') return found;
+    if (!UNCOMPRESSED.test(ask('instance')?.AvailableTransferSyntaxUID)) return found;
+    return { ...found, photometricInterpretation: 'YBR_FULL', planarConfiguration: 0 };
+  },
+};
+
+function correct(metaData) {
   let asking = false;
   const provide = (type, imageId) => {
-    if (type !== 'voiLutModule' || asking) return undefined;
+    const corrected = CORRECTED[type];
+    if (!corrected || asking) return undefined;
     asking = true;
     try {
-      const found = metaData.get(type, imageId);
-      if (typeof found?.voiLUTFunction !== 'string') return found;
-      const name = found.voiLUTFunction.trim().toUpperCase();
-      return { ...found, voiLUTFunction: undefined, voiLutFunction: FUNCTIONS.find(known => known === name) };
+      const ask = what => metaData.get(what, imageId);
+      const found = ask(type);
+      return found && corrected(found, ask);
     } finally {
       asking = false;
     }
@@ -55,7 +74,7 @@ export default {
   onModeEnter({ extensionManager }) {
     if (amended) return;
     amended = true;
-    nameVoiFunctions(window.cornerstone.metaData);
+    correct(window.cornerstone.metaData);
     const { sopClassUids } = extensionManager.getModuleEntry(STACK);
     sopClassUids.push(...IMAGES.filter(uid => !sopClassUids.includes(uid)));
   },

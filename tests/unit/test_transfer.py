@@ -24,6 +24,7 @@ BASELINE, LOSSLESS, JPEG_LS, J2K, J2K_ANY, RLE = (
     "1.2.840.10008.1.2.5",
 )
 MPEG4 = "1.2.840.10008.1.2.4.102"
+PROGRESSIVE, JPEG_XL = "1.2.840.10008.1.2.4.55", "1.2.840.10008.1.2.4.110"
 PRIVATE = "1.2.3.4"
 WEB = Wanted((EXPLICIT,), as_stored_ok=True, never=NEVER_ON_THE_WEB)
 
@@ -95,10 +96,20 @@ def test_what_cannot_be_made_is_refused(stored: str, wanted: Wanted) -> None:
         (J2K, only(JPEG_LS), Plan("transcode", JPEG_LS)),
         (EXPLICIT, only(JPEG_LS), Plan("transcode", JPEG_LS)),
         (MPEG4, WEB, Plan("as_stored", MPEG4)),
+        (PROGRESSIVE, Wanted(), Plan("decode", EXPLICIT)),
+        (PROGRESSIVE, only(J2K, PROGRESSIVE), Plan("as_stored", PROGRESSIVE)),
+        (JPEG_XL, WEB, Plan("decode", EXPLICIT)),
     ],
 )
 def test_frames(stored: str, wanted: Wanted, expected: Plan) -> None:
     assert plan_frames(stored, wanted) == expected
+
+
+def test_native_frames_with_half_the_colour() -> None:
+    for stored in (IMPLICIT, EXPLICIT, DEFLATED):
+        assert plan_frames(stored, Wanted(), half_colour=True) == Plan("transcode", JPEG_LS)
+        assert plan_frames(stored, WEB, half_colour=True) == Plan("as_stored", EXPLICIT)
+        assert plan_frames(stored, only(EXPLICIT), half_colour=True) == Plan("as_stored", EXPLICIT)
 
 
 known = st.sampled_from(sorted(syntaxes.KNOWN))
