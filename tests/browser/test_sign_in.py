@@ -1,0 +1,279 @@
+"""Signing in, and losing the session in the middle of work: what was asked for comes, what was typed stays."""
+
+import io
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from playwright.sync_api import FrameLocator, Page, expect
+from pydicom.uid import generate_uid
+
+from tests.accounts import PASSWORD, add_user, lose_sessions, sign_in, visitor
+from tests.browser.test_portal import ct
+from tests.command import wait_until
+from tests.conftest import Server, start
+from tests.protocol.web import stow, write
+from tests.samples import shipped_files
+
+WAIT = 60_000
+REFUSED = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+"""Chromium writes it for every such answer; that scripts never see it does not matter to it."""
+DIALOG = "#signed-out"
+
+
+@pytest.fixture(scope="module")
+def site(viewer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that people have to sign in to."""
+    running = start(
+        tmp_path_factory.mktemp("guarded"),
+        web={"viewer_folder": str(viewer)},
+        access={"sign_in": "required"},
+    )
+    add_user(running, "anna")
+    add_user(running, "tom")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def study(site: Server) -> str:
+    """A study of two series."""
+    paths = [path for path in shipped_files() if path.parent.name == "ct_head_phantom_54"]
+    second, uid = generate_uid(), ""
+    with visitor(site) as client:
+        sign_in(client, "anna")
+        for path in paths:
+            ds = pydicom.dcmread(path)
+            uid = str(ds.StudyInstanceUID)
+            assert stow(client, path.read_bytes(), path="/dicomweb/studies").status_code == 200
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            ds.SeriesInstanceUID, ds.SeriesNumber, ds.SeriesDescription = second, 900, "Second"
+            assert stow(client, write(ds), path="/dicomweb/studies").status_code == 200
+    return uid
+
+
+@pytest.fixture
+def guarded(page: Page) -> Iterator[Page]:
+    """A window in which answers of 401 are no mistake."""
+    yield page
+    page.errors[:] = [text for text in page.errors if text != REFUSED]  # type: ignore[attr-defined]
+
+
+def lose(page: Page, site: Server) -> None:
+    """The session ends, and the server has noticed: it looks every few seconds."""
+    lose_sessions(site)
+    wait_until(lambda: page.request.get(f"{site.web_url}/api/session", headers={"X-Idle": "1"}).json()["user"] is None)
+
+
+def type_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    """Sign in on the page with the keyboard alone."""
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+
+
+def form(page: Page) -> FrameLocator:
+    """The sign-in that stands over a page."""
+    page.locator(DIALOG).wait_for(timeout=WAIT)
+    return page.frame_locator(f"{DIALOG} iframe")
+
+
+def type_again(page: Page, password: str = PASSWORD) -> None:
+    """Sign in over the page with the keyboard alone; the name is there already."""
+    fields = form(page)
+    expect(fields.get_by_label("Name")).to_have_value("anna")
+    expect(fields.get_by_label("Password")).to_be_focused(timeout=WAIT)
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+
+
+def open_study(page: Page, site: Server, study: str) -> None:
+    page.goto(f"{site.web_url}/viewer/viewer?StudyInstanceUIDs={study}")
+    type_in(page, "anna")
+    page.wait_for_url("**/viewer/viewer?StudyInstanceUIDs=*", timeout=WAIT)
+    wait_for_picture(page)
+
+
+def wait_for_picture(page: Page, words: str = "") -> None:
+    page.wait_for_function(
+        """words => {
+            const pane = document.querySelector('[data-cy="viewport-pane"]')?.innerText ?? '';
+            return /I:/.test(pane) && pane.includes(words);
+        }""",
+        arg=words,
+        timeout=WAIT,
+    )
+    for _ in range(100):
+        if brightness(page) > 5:
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError("the picture stays black")
+
+
+def brightness(page: Page) -> float:
+    box = {"x": 400, "y": 150, "width": 800, "height": 600}
+    return float(np.asarray(Image.open(io.BytesIO(page.screenshot(clip=box))).convert("L")).std())
+
+
+def measure(page: Page) -> None:
+    """A length, tracked."""
+    page.evaluate("commandsManager.runCommand('setToolActiveToolbar', {toolName: 'Length'})")
+    page.mouse.move(600, 400)
+    page.mouse.down()
+    page.mouse.move(700, 450, steps=5)
+    page.mouse.up()
+    page.get_by_role("button", name="Yes", exact=True).click(timeout=WAIT)
+    page.wait_for_function("services.measurementService.getMeasurements().length === 1")
+
+
+def reports(site: Server, study: str) -> list[dict[str, dict[str, list[str]]]]:
+    with visitor(site) as client:
+        sign_in(client, "anna")
+        return list(client.get(f"/dicomweb/studies/{study}/series?Modality=SR&includefield=SeriesDescription").json())
+
+
+def test_reading_goes_on_after_the_session_was_lost(site: Server, study: str, guarded: Page) -> None:
+    page = guarded
+    open_study(page, site, study)
+    measure(page)
+    lose(page, site)
+    page.locator('[data-cy="study-browser-thumbnail"]').nth(1).dblclick()
+    expect(form(page).get_by_label("Password")).to_be_focused(timeout=WAIT)
+    # The pointer over the pictures takes the focus from everything, and each of these keys is a command there.
+    page.mouse.move(500, 300)
+    page.mouse.move(900, 800, steps=4)
+    page.keyboard.type("rhvli123")
+    expect(form(page).get_by_label("Password")).to_have_value("rhvli123")
+    page.keyboard.press("Enter")
+    expect(form(page).get_by_role("alert")).to_have_text("The name or the password is not right.", timeout=WAIT)
+    # Not even a click beside the form gives keys to the viewer.
+    page.mouse.click(1300, 850)
+    page.keyboard.press("Delete")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(form(page).get_by_label("Password")).to_be_visible()
+    form(page).get_by_label("Password").fill(PASSWORD)
+    form(page).get_by_role("button", name="Sign in").click()
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    wait_for_picture(page, "Second")
+    assert page.evaluate("services.measurementService.getMeasurements().length") == 1
+
+
+def test_what_was_typed_and_measured_is_saved(site: Server, study: str, guarded: Page) -> None:
+    page = guarded
+    open_study(page, site, study)
+    measure(page)
+    page.locator('[data-cy="trackedMeasurements-btn"]').click()
+    page.get_by_role("button", name="Create SR").click()
+    name = page.get_by_placeholder("Report name")
+    name.fill("Typed before")
+    lose(page, site)
+    # Two at once: one dialog, and both come back as if nothing had been.
+    page.evaluate(
+        """() => {
+            const get = () => fetch('/dicomweb/studies?limit=1', {headers: {Accept: 'application/dicom+json'}});
+            window.answers = Promise.all([get(), get()]).then(all => Promise.all(all.map(one => one.json())));
+        }"""
+    )
+    type_again(page)
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    assert [len(rows) for rows in page.evaluate("window.answers")] == [1, 1]
+    expect(name).to_have_value("Typed before")
+    page.keyboard.type(", and after")
+    expect(name).to_have_value("Typed before, and after")
+    before = len(reports(site, study))
+    lose(page, site)
+    page.get_by_role("button", name="Save", exact=True).click()
+    type_again(page)
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    page.get_by_text("Typed before, and after").first.wait_for(timeout=WAIT)
+    found = reports(site, study)
+    assert len(found) == before + 1
+    assert [row["0008103E"]["Value"] for row in found][-1] == ["Typed before, and after"]
+
+
+def test_somebody_else_begins_anew(site: Server, guarded: Page) -> None:
+    page = guarded
+    page.goto(site.web_url)
+    type_in(page, "anna")
+    expect(page.get_by_role("button", name="Account anna")).to_be_visible(timeout=WAIT)
+    page.get_by_label("Patient name or ID").fill("secret of anna")
+    expect(page.get_by_text("No study matches.")).to_be_visible()
+    lose(page, site)
+    page.get_by_label("Patient name or ID").fill("secret of ann")
+    fields = form(page)
+    fields.get_by_label("Name").fill("tom")
+    fields.get_by_label("Password").fill(PASSWORD)
+    fields.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Account tom")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_label("Patient name or ID")).to_have_value("")
+
+
+def test_the_list_goes_on_as_it_was(site: Server, guarded: Page, study: str) -> None:
+    page = guarded
+    page.goto(site.web_url)
+    type_in(page, "anna")
+    row = page.locator(f'tr[data-uid="{study}"]')
+    expect(row).to_be_visible(timeout=WAIT)
+    lose(page, site)
+    page.get_by_label("Patient name or ID").fill("head")
+    type_again(page)
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    expect(row).to_be_visible(timeout=WAIT)
+    expect(page.get_by_label("Patient name or ID")).to_have_value("head")
+    expect(page.get_by_text("live", exact=True)).to_be_visible(timeout=WAIT)
+    # Signing in at another window is enough for all that wait.
+    lose(page, site)
+    page.get_by_label("Patient name or ID").fill("hea")
+    form(page)
+    second = page.context.new_page()
+    second.goto(f"{site.web_url}/login")
+    type_in(second, "anna")
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    second.close()
+    page.get_by_role("button", name="Account anna").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    page.wait_for_url("**/login")
+    assert page.request.get(f"{site.web_url}/dicomweb/studies").status == 401
+
+
+def test_uploads_wait(site: Server, guarded: Page, tmp_path: Path) -> None:
+    page = guarded
+    page.goto(site.web_url)
+    type_in(page, "anna")
+    expect(page.get_by_role("button", name="Account anna")).to_be_visible(timeout=WAIT)
+    files = []
+    for number in range(3):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(write(ct("Waiting^Upload", "W-1", "20200101")))
+        files.append(path)
+    # Large enough to be sent in pieces of its own, so that the refusal comes while bytes are on their way.
+    large = ct("Waiting^Upload", "W-1", "20200101")
+    large.Rows, large.Columns = 4096, 2048
+    large.PixelData = bytes(itertools.islice(itertools.cycle(range(251)), 2 * 4096 * 2048))
+    (tmp_path / "large.dcm").write_bytes(write(large))
+    lose(page, site)
+    page.locator('input[type="file"]').first.set_input_files([*files, tmp_path / "large.dcm"])
+    type_again(page)
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    expect(page.get_by_label("Uploads", exact=True)).to_contain_text("4 objects stored", timeout=WAIT)
+
+
+def test_idle_people_are_signed_out(viewer: Path, guarded: Page, tmp_path: Path) -> None:
+    """Without a request of anybody: what is on the screen is covered when the time has come."""
+    server = start(tmp_path / "idle", access={"sign_in": "required", "idle_seconds": 3.0})
+    add_user(server, "anna")
+    guarded.goto(server.web_url)
+    type_in(guarded, "anna")
+    expect(guarded.get_by_role("button", name="Account anna")).to_be_visible(timeout=WAIT)
+    form(guarded)
+    assert httpx.get(f"{server.web_url}/dicomweb/studies").status_code == 401
+    guarded.goto("about:blank")
+    server.stop()
