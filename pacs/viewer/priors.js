@@ -25,6 +25,10 @@ const traits = {
   modality: displaySet => displaySet.Modality,
   plane: direction,
   description: displaySet => words(displaySet.SeriesDescription) || undefined,
+  view: ({ instances }) => {
+    const { ViewPosition, ImageLaterality, Laterality } = instances?.[0] ?? {};
+    return ViewPosition && `${ImageLaterality ?? Laterality ?? ''} ${ViewPosition}`;
+  },
   amount: hasMany,
 };
 
@@ -58,6 +62,7 @@ const protocol = {
         named,
         same('modality', 40),
         same('plane', 20),
+        same('view', 15),
         same('description', 10),
         same('amount', 5),
       ],
