@@ -10,7 +10,7 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from config.settings import Settings
+from dicomweb.codings import SMALL, coding_of
 from pacs.viewer.configuration import EXTENSIONS, script
 from pacs.viewer.files import INDEX, Encoding, StoredFile, read_file, read_table
 
@@ -103,14 +104,8 @@ async def _file(request: Request, folder: Path, file: StoredFile) -> Response:
 
 
 def _encoding(request: Request) -> Encoding:
-    """The best form that the client takes (RFC 9110 12.5.3)."""
-    taken = {}
-    for item in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, quality = item.partition(";")
-        taken[name.strip()] = quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    if taken.get("br"):
-        return "br"
-    return "gzip" if taken.get("gzip") else "identity"
+    """The best form that the client takes; these are the forms that the installer has made."""
+    return cast("Encoding", coding_of(request.headers.get("accept-encoding", ""), SMALL) or "identity")
 
 
 def _content_security_policy(index: bytes) -> str:

@@ -88,6 +88,20 @@ def test_heads_say_the_same(study: str) -> None:
     }
 
 
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+def test_files_of_pages_leave_compressed(server: Server, coding: str) -> None:
+    text = httpx.get(server.web_url).text
+    program = next(item for item in text.split('"') if item.startswith("/ui/") and item.endswith(".js"))
+    plain, whole = fetch(f"{server.web_url}{program}", "identity")
+    answer, body = fetch(f"{server.web_url}{program}", f"zstd, {coding}")
+    assert "content-encoding" not in plain.headers and answer.headers["content-encoding"] == coding
+    assert UNPACKED[coding](body) == whole and len(body) < len(whole) / 2
+    assert len({plain.headers["etag"], answer.headers["etag"]}) == 2
+    assert "accept-encoding" in answer.headers["vary"].lower()
+    again, nothing = fetch(f"{server.web_url}{program}", coding, If_None_Match=answer.headers["etag"])
+    assert (again.status_code, nothing) == (304, b"")
+
+
 @pytest.mark.parametrize(
     ("header", "coding"),
     [
