@@ -1,4 +1,4 @@
-"""The one principal there is until accounts exist: whoever reaches a port that only this machine can reach."""
+"""The one principal where nobody has to sign in: whoever reaches a port that only this machine can reach."""
 
 from config.settings import Settings
 from index.access import Permission, Principal, Scope

@@ -44,6 +44,7 @@
       body: JSON.stringify({ name: name.value, password: password.value }),
     }).catch(() => null);
     if (answer?.ok) {
+      await answer.text();
       // Every page of this browser that waits looks again who is signed in.
       new BroadcastChannel('sign-in').postMessage('signed in');
       if (!isEmbedded) location.replace(next());
