@@ -10,7 +10,7 @@ from index.database import Database, Params, Prepared
 from index.errors import NotFound
 from index.search import Search
 from tests.archives import MakeHouse
-from tests.protocol.test_priors import CURRENT, files_of
+from tests.protocol.test_web_priors import CURRENT, files_of
 
 
 class Counting(Database):
