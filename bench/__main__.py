@@ -25,6 +25,7 @@ from bench import (
     reads,
     report,
     servers,
+    study_list,
 )
 from bench.servers import Server
 from bench.workload import Figures, Round, Sample, Workload
@@ -113,8 +114,7 @@ class Bench:
                 self._small_index(sink_port)
             if self._chosen(ingest.NAGLE):
                 self._default_tcp(sink_port)
-            if self.only.lower().replace("-", " ") in first_image.NAME:
-                self._first_image(sink_port)
+            self._in_a_browser(sink_port)
             if self._chosen((*queries.QUERIES, *GROWN)):
                 self._grown_index(sink_port, studies, self.names)
                 ours = [name for name in self.names if name != "orthanc"]
@@ -157,17 +157,25 @@ class Bench:
                 self._measure(ingest.NAGLE, running, bench_round)
                 bench_round.discard()
 
-    def _first_image(self, sink_port: int) -> None:
-        """A browser opens studies in our viewer. The peer has no such viewer at its own address."""
+    def _in_a_browser(self, sink_port: int) -> None:
+        """Our pages and our viewer. The peer has no such viewer at its own address."""
+        wanted = self.only.lower().replace("-", " ")
         for name in [name for name in self.names if name != "orthanc"]:
-            start = partial(self._start, name, "viewer", sink_port, more=first_image.settings())
-            try:
-                for workload, number, figures in first_image.measure(
-                    start, self.memory / name, self.scale, self.rounds
-                ):
-                    self._add(workload, name, number, figures)
-            except (OSError, RuntimeError) as error:
-                self._add_failure(first_image.NAME, name, error)
+            pages = partial(self._start, name, "pages", sink_port)
+            viewer = partial(self._start, name, "viewer", sink_port, more=first_image.settings())
+            if wanted in study_list.NAME:
+                self._take(study_list.NAME, name, study_list.measure(pages, self.memory / name, self.rounds))
+            if wanted in first_image.NAME:
+                measured = first_image.measure(viewer, self.memory / name, self.scale, self.rounds)
+                self._take(first_image.NAME, name, measured)
+
+    def _take(self, workloads: str, name: str, measured: Iterator[tuple[str, int, Figures]]) -> None:
+        """Keep figures that come one by one."""
+        try:
+            for workload, number, figures in measured:
+                self._add(workload, name, number, figures)
+        except (OSError, RuntimeError) as error:
+            self._add_failure(workloads, name, error)
 
     def _grown_index(self, sink_port: int, studies: int, names: Sequence[str], suffix: str = "") -> None:
         """Queries on an index of many studies: ours filled by rows, the peer's by sending a tiny instance of each."""

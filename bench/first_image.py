@@ -11,12 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench import datasets, dimse, processes
+from bench.browser import PATIENCE_MS, chromium, resource_times, visit, wait_for_ms
 from bench.datasets import Kind, Study
 from bench.resource_times import first_image_figures
 from bench.servers import REPOSITORY, Server
@@ -32,11 +33,7 @@ NAME: Final = "first image"
 MOMENTS: Final = ("cold", "warm", "reloaded")
 
 _VIEWER = REPOSITORY / "data" / "viewer"
-_CHROMIUM = Path("/usr/bin/chromium")
-_ARGUMENTS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-_PATIENCE_MS = 180_000
 _WATCH = """
-performance.setResourceTimingBufferSize(20000);
 document.addEventListener('CORNERSTONE_IMAGE_RENDERED', (event) => {
   const canvas = event.target.querySelector('canvas');
   if (window.firstPictureMs || !canvas) return;
@@ -46,7 +43,6 @@ document.addEventListener('CORNERSTONE_IMAGE_RENDERED', (event) => {
   if (Math.max(...samples) - Math.min(...samples) > 20) window.firstPictureMs = performance.now();
 }, true);
 """
-_TIMES = """() => performance.getEntriesByType('resource').map((entry) => entry.toJSON())"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +79,9 @@ def measure(start: Start, files: Path, scale: float, rounds: int) -> Iterator[tu
         for study in opened:
             _store(server, study, files)
         processes.settle(server.pid, timeout_seconds=60)
-    with _chromium() as browser:
+    with chromium() as browser:
         for number, study in itertools.product(range(rounds), opened):
-            _forget(server.folder)
+            forget(server.folder)
             with start() as again:
                 for moment, figures in zip(MOMENTS, _open(browser, again, study), strict=True):
                     yield f"{NAME}, {study.name}, {moment}", number, figures
@@ -100,24 +96,17 @@ def _open(browser: "Browser", server: Server, study: Opened) -> Iterator[Figures
     address = f"http://127.0.0.1:{server.web_port}{study.path}"
     for again in (False, True):
         processes.settle(server.pid)
-        context = browser.new_context(viewport={"width": 1400, "height": 900})
-        try:
-            context.add_init_script(_WATCH)
-            page = context.new_page()
-            page.goto(address, timeout=_PATIENCE_MS)
+        with visit(browser, address, watch=_WATCH) as page:
             yield _figures(page)
             if again:
-                page.reload(timeout=_PATIENCE_MS)
+                page.reload(timeout=PATIENCE_MS)
                 yield _figures(page)
-        finally:
-            context.close()
 
 
 def _figures(page: "Page") -> Figures:
     """Wait for a picture that is not one single grey, and ask the browser for its times."""
-    page.wait_for_function("() => window.firstPictureMs", timeout=_PATIENCE_MS)
-    picture_ms = float(page.evaluate("window.firstPictureMs"))
-    return first_image_figures(page.evaluate(_TIMES), picture_ms)
+    picture_ms = wait_for_ms(page, "firstPictureMs")
+    return first_image_figures(resource_times(page), picture_ms)
 
 
 def _require_viewer() -> None:
@@ -125,25 +114,6 @@ def _require_viewer() -> None:
         command = [sys.executable, "-c", "from pacs.cli import main; main()", "viewer", "install"]
         if subprocess.run(command, cwd=REPOSITORY, check=False, stdout=subprocess.DEVNULL).returncode:
             raise RuntimeError("the viewer is not there; `make web` installs it")
-
-
-@contextmanager
-def _chromium() -> Iterator["Browser"]:
-    """The browser of the tests: Debian's, else the one that Playwright has installed."""
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError as error:
-        raise RuntimeError("Playwright is missing; it comes with the packages for development") from error
-    executable = _CHROMIUM if _CHROMIUM.exists() else None
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
-            try:
-                yield browser
-            finally:
-                browser.close()
-    except Error as error:
-        raise RuntimeError(f"the browser: {error}") from error
 
 
 def _store(server: Server, study: Opened, files: Path) -> None:
@@ -155,7 +125,7 @@ def _store(server: Server, study: Opened, files: Path) -> None:
             made.remove()
 
 
-def _forget(folder: Path) -> None:
+def forget(folder: Path) -> None:
     """Drop the server's files from the system's cache, after a sync: what is not on the disk yet stays in it."""
     os.sync()
     for path in folder.rglob("*"):

@@ -1,4 +1,4 @@
-"""What a browser's resource timings say about the way to the first image. All times are milliseconds of the page."""
+"""What a browser's resource timings say about our answers. All times are milliseconds of the page."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +8,8 @@ from bench.workload import Figures
 
 _SERIES = re.compile(r"/studies/[\d.]+/series(\?|$)")
 _METADATA = re.compile(r"/metadata(\?|$)")
+_STUDIES = re.compile(r"/studies\?")
+_THUMBNAIL = re.compile(r"/thumbnail(\?|$)")
 _FRAME = re.compile(r"/frames/\d+(\?|$)")
 
 Times = Mapping[str, Any]
@@ -35,6 +37,26 @@ def first_image_figures(entries: Iterable[Times], picture_ms: float) -> Figures:
         "server ms": sum(_busy(requests) for requests in (series, metadata, frame)),
         "metadata KiB": sum(float(entry["encodedBodySize"]) for entry in metadata) / 1024,
     }
+
+
+def list_figures(entries: Iterable[Times], rows_ms: float) -> Figures:
+    """Seconds to the first rows, what was loaded for them, and what the server took for the list itself.
+
+    The page of the document is not among the entries.
+    """
+    loaded = list(entries)
+    return {
+        "s": rows_ms / 1000,
+        "KiB": sum(float(entry["transferSize"]) for entry in loaded) / 1024,
+        "requests": float(len(loaded)),
+        "server ms": _busy(_named(loaded, _STUDIES)),
+    }
+
+
+def picture_figures(entries: Iterable[Times]) -> Figures:
+    """From asking for the first thumbnail to the end of the last one, and what of it the server took."""
+    pictures = _named(list(entries), _THUMBNAIL)
+    return {"ms": _span(pictures), "server ms": _busy(pictures)}
 
 
 def _named(entries: Sequence[Times], pattern: re.Pattern[str]) -> list[Times]:

@@ -28,6 +28,8 @@ METRICS = {
     "frame ms": False,
     "server ms": False,
     "metadata KiB": False,
+    "KiB": False,
+    "requests": False,
 }
 """Metric -> whether more is better."""
 
