@@ -1,13 +1,13 @@
 // The search boxes above the study list.
 
-import { ActionIcon, Group, MultiSelect, TextInput, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, Group, MultiSelect, Select, TextInput, Tooltip } from "@mantine/core";
 import { DatePickerInput } from "@mantine/dates";
-import { IconFilterOff, IconSearch } from "@tabler/icons-react";
+import { IconAdjustmentsHorizontal, IconFilterOff, IconSearch } from "@tabler/icons-react";
 import dayjs from "dayjs";
+import { type KeyboardEvent, useState } from "react";
 
-import { type Filters, NO_FILTERS } from "./archive";
-
-const MODALITIES = ["CR", "CT", "DX", "ECG", "ES", "IVUS", "MG", "MR", "NM", "OP", "OPT", "OT", "PT", "RF", "SC", "SM", "SR", "US", "XA", "XC"];
+import { countUsed, type Filters, NO_FILTERS } from "./search";
+import { modalityChoices, modalityName, partChoices, STATUSES } from "./words";
 
 const today = () => dayjs();
 const date = (at: dayjs.Dayjs): string => at.format("YYYY-MM-DD");
@@ -25,28 +25,49 @@ const iso = (value: string): string | null => (value ? `${value.slice(0, 4)}-${v
 
 interface Props {
   filters: Filters;
-  onChange: (filters: Filters) => void;
+  /** Body parts of the studies on the screen. */
+  parts: Iterable<string>;
+  /** `what` names the box, so that typing into one is one step back. */
+  onChange: (filters: Filters, what: string) => void;
+  /** Leads from the first box into the list. */
+  onEnter: () => void;
 }
 
-export function FilterBar({ filters, onChange }: Props) {
-  const set = (change: Partial<Filters>) => onChange({ ...filters, ...change });
+export function FilterBar({ filters, parts, onChange, onEnter }: Props) {
+  const [isOpen, setOpen] = useState(false);
+  const set = (change: Partial<Filters>) => onChange({ ...filters, ...change }, Object.keys(change).join());
+  const enter = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+    event.preventDefault();
+    onEnter();
+  };
   const box = (label: string, key: "patient" | "accession" | "description" | "referring") => (
     <TextInput
       aria-label={label}
       placeholder={label}
       value={filters[key]}
       onChange={(event) => set({ [key]: event.currentTarget.value })}
+      onKeyDown={enter}
       leftSection={key === "patient" ? <IconSearch size={16} /> : undefined}
-      data-autofocus={key === "patient" || undefined}
       id={`filter-${key}`}
       autoComplete="off"
-      className="filter"
+      spellCheck={false}
+      className={key === "patient" ? "filter" : "filter more"}
     />
   );
-  const used = JSON.stringify(filters) !== JSON.stringify(NO_FILTERS);
+  const used = countUsed(filters);
   return (
-    <Group gap="xs" wrap="wrap" className="filters" role="search">
+    <Group component="search" gap="xs" wrap="wrap" className="filters" data-open={isOpen}>
       {box("Patient name or ID", "patient")}
+      <Button
+        variant={used ? "light" : "default"}
+        className="narrow"
+        leftSection={<IconAdjustmentsHorizontal size={16} />}
+        aria-expanded={isOpen}
+        onClick={() => setOpen(!isOpen)}
+      >
+        {used ? `Filters (${used})` : "Filters"}
+      </Button>
       <DatePickerInput
         type="range"
         aria-label="Study date"
@@ -57,23 +78,57 @@ export function FilterBar({ filters, onChange }: Props) {
         valueFormat="D MMM YYYY"
         allowSingleDateInRange
         clearable
-        className="filter"
+        className="filter more"
       />
       <MultiSelect
         aria-label="Modality"
         placeholder={filters.modalities.length ? undefined : "Modality"}
-        data={MODALITIES}
+        data={[...new Set([...modalityChoices, ...filters.modalities])]}
+        renderOption={({ option }) => (
+          <span>
+            <b>{option.value}</b> {modalityName(option.value) !== option.value && modalityName(option.value)}
+          </span>
+        )}
+        filter={({ options, search }) =>
+          options.filter((one) => "value" in one && `${one.value} ${modalityName(one.value)}`.toLowerCase().includes(search.trim().toLowerCase()))
+        }
         value={filters.modalities}
         onChange={(modalities) => set({ modalities })}
+        comboboxProps={{ width: 260, position: "bottom-start" }}
         searchable
         clearable
-        className="filter"
+        className="filter more"
+      />
+      <MultiSelect
+        aria-label="Body part"
+        placeholder={filters.parts.length ? undefined : "Body part"}
+        data={partChoices([...parts, ...filters.parts])}
+        value={filters.parts}
+        onChange={(chosen) => set({ parts: chosen })}
+        searchable
+        clearable
+        className="filter more"
+      />
+      <Select
+        aria-label="Status"
+        placeholder="Any status"
+        data={STATUSES.map(({ value, label }) => ({ value, label }))}
+        value={filters.status || null}
+        onChange={(status) => set({ status: status ?? "" })}
+        clearable
+        className="filter more status"
       />
       {box("Description", "description")}
       {box("Accession number", "accession")}
       {box("Referring physician", "referring")}
       <Tooltip label="Clear all filters">
-        <ActionIcon variant="subtle" size="lg" disabled={!used} onClick={() => onChange(NO_FILTERS)} aria-label="Clear all filters">
+        <ActionIcon
+          variant="subtle"
+          size="lg"
+          disabled={!used}
+          onClick={() => onChange(NO_FILTERS, "clear")}
+          aria-label="Clear all filters"
+        >
           <IconFilterOff size={18} />
         </ActionIcon>
       </Tooltip>

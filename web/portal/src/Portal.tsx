@@ -1,53 +1,55 @@
-// The study list page.
+// The study list page: what is asked for, what was found, and the study that is looked at.
 
-import { ActionIcon, Alert, Badge, Button, Center, Group, Loader, Pagination, Select, Skeleton, Stack, Text, Title, Tooltip, useMantineColorScheme } from "@mantine/core";
+import { Stack } from "@mantine/core";
 import { useDebouncedValue, useDocumentTitle, useHotkeys } from "@mantine/hooks";
-import { IconEye, IconMoon, IconPlugConnected, IconSun } from "@tabler/icons-react";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 
-import { type Filters, NO_FILTERS, searchStudies, server, type Sorting, viewer } from "./archive";
+import { server, viewer } from "./archive";
 import { ConnectDialog } from "./ConnectDialog";
-import { plural } from "./dicom";
+import { plural, values } from "./dicom";
 import { FilterBar } from "./FilterBar";
+import { KeysDialog } from "./KeysDialog";
+import { ListFooter } from "./ListFooter";
 import { useNews } from "./live";
-import { Account } from "./signin/Account";
+import { PageHeader } from "./PageHeader";
+import { searchStudies } from "./search";
 import { StudyDetails } from "./StudyDetails";
-import { StudyTable } from "./StudyTable";
+import { StudyList } from "./StudyList";
+import { TABLE_ID } from "./StudyTable";
 import { useIntake } from "./upload/intake";
 import { UploadButton } from "./upload/UploadButton";
 import { UploadPanel } from "./upload/UploadPanel";
+import { useView } from "./view";
 
-const SIZES = ["25", "50", "100", "250"];
-const NEWEST: Sorting = { keyword: "StudyDate", descending: true };
+const NOBODY: ReadonlySet<string> = new Set();
+const focus = (id: string) => document.getElementById(id)?.focus();
 
 export function Portal() {
   useDocumentTitle("Studies – Open PACS");
-  const [filters, setFilters] = useState<Filters>(NO_FILTERS);
-  const [asked] = useDebouncedValue(filters, 250);
-  const [sorting, setSorting] = useState(NEWEST);
-  const [size, setSize] = useState(SIZES[1] ?? "50");
-  const [number, setNumber] = useState(0);
-  const [current, setCurrent] = useState<string | null>(null);
-  const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
-  const [connecting, setConnecting] = useState(false);
-  const { colorScheme, toggleColorScheme } = useMantineColorScheme();
+  const [view, change] = useView();
+  const [asked] = useDebouncedValue(view.filters, 250);
+  const [marked, setMarked] = useState(NOBODY);
+  const [dialog, setDialog] = useState<"connect" | "keys" | null>(null);
   const connection = useNews();
   const intake = useIntake();
 
   const described = useQuery({ queryKey: ["server"], queryFn: server, staleTime: Number.POSITIVE_INFINITY });
-  const page = useQuery({
-    queryKey: ["studies", asked, sorting, size, number],
-    queryFn: ({ signal }) => searchStudies(asked, sorting, { size: Number(size), number }, signal),
+  const found = useQuery({
+    queryKey: ["studies", asked, view.sorting, view.size, view.page],
+    queryFn: ({ signal }) => searchStudies(asked, view.sorting, { size: view.size, number: view.page }, signal),
     placeholderData: keepPreviousData,
   });
-  const studies = page.data?.studies ?? [];
-  const total = page.data?.total ?? 0;
-  const selected = studies.find((study) => study.uid === current) ?? studies[0];
+  const studies = found.data?.studies ?? [];
+  const total = found.data?.total ?? 0;
+  const selected = studies.find((study) => study.uid === view.study) ?? studies[0];
   const hasViewer = described.data?.viewer ?? false;
+  const lastPage = Math.max(0, Math.ceil(total / view.size) - 1);
 
-  useEffect(() => setNumber(0), [asked, sorting, size]);
-  useHotkeys([["/", () => document.getElementById("filter-patient")?.focus()]]);
+  useHotkeys([
+    ["/", () => focus("filter-patient")],
+    ["shift+?", () => setDialog("keys")],
+  ]);
 
   const mark = (uid: string) => {
     const changed = new Set(marked);
@@ -55,102 +57,57 @@ export function Portal() {
     setMarked(changed);
   };
   const open = (uids: string[]) => hasViewer && location.assign(viewer(uids));
-  const isEmpty = page.isSuccess && total === 0;
-  const isNew = isEmpty && JSON.stringify(asked) === JSON.stringify(NO_FILTERS);
+  const select = (study: string) => change({ study }, "study");
+  const turn = (page: number) => change({ page: Math.max(0, Math.min(lastPage, page)), study: "" }, `page ${page}`);
 
   return (
     <div className="page">
-      <Group component="header" className="header" wrap="nowrap">
-        <img src="/icon.svg" alt="" width={26} height={26} />
-        <Title order={1} size="h5">
-          Open PACS
-        </Title>
-        <Text size="sm" c="dimmed" role="status" className="grow">
-          {page.isSuccess && plural(total, "study")}
-        </Text>
-        <Tooltip label={connection === "live" ? "New studies appear by themselves" : "Waiting for the server"}>
-          <Badge variant="dot" color={connection === "live" ? "teal" : "yellow"} className="wide">
-            {connection === "live" ? "live" : "reconnecting"}
-          </Badge>
-        </Tooltip>
-        <UploadButton take={intake.take} />
-        <Button variant="default" size="xs" leftSection={<IconPlugConnected size={16} />} onClick={() => setConnecting(true)}>
-          Connect
-        </Button>
-        <ActionIcon variant="subtle" onClick={toggleColorScheme} aria-label="Light or dark">
-          {colorScheme === "dark" ? <IconSun size={18} /> : <IconMoon size={18} />}
-        </ActionIcon>
-        <Account />
-      </Group>
-      <FilterBar filters={filters} onChange={setFilters} />
+      <PageHeader
+        told={found.isSuccess ? plural(total, "study") : ""}
+        connection={connection}
+        upload={<UploadButton take={intake.take} />}
+        onConnect={() => setDialog("connect")}
+        onKeys={() => setDialog("keys")}
+      />
+      <FilterBar
+        filters={view.filters}
+        parts={studies.flatMap((study) => values(study.ds, "00180015").map(String))}
+        onChange={(filters, what) => change({ filters, page: 0 }, what)}
+        onEnter={() => focus(TABLE_ID)}
+      />
       <main className="main">
         <Stack gap={0} className="list">
-          {page.isError && (
-            <Alert color="red" title="The list cannot be shown" m="md">
-              {page.error.message}
-            </Alert>
-          )}
-          {page.isPending && [1, 2, 3, 4, 5, 6].map((key) => <Skeleton key={key} height={44} mx="md" mt="sm" />)}
-          {isEmpty && !isNew && (
-            <Center className="grow">
-              <Text c="dimmed">No study matches.</Text>
-            </Center>
-          )}
-          {isNew && (
-            <Center className="grow">
-              <Stack align="center" gap="xs">
-                <Title order={2} size="h4">
-                  The archive is empty
-                </Title>
-                <Text c="dimmed">Drop files or folders here, or send images from a modality.</Text>
-                <Button onClick={() => setConnecting(true)}>How to connect</Button>
-              </Stack>
-            </Center>
-          )}
-          {studies.length > 0 && (
-            <StudyTable
-              studies={studies}
-              current={selected?.uid ?? null}
-              marked={marked}
-              sorting={sorting}
-              onSort={setSorting}
-              onSelect={setCurrent}
-              onMark={mark}
-              onOpen={(uid) => open([uid])}
-            />
-          )}
-          <Group className="footer" justify="space-between">
-            <Group gap="xs">
-              {marked.size > 0 && (
-                <Button size="xs" leftSection={<IconEye size={16} />} disabled={!hasViewer} onClick={() => open([...marked])}>
-                  Open {plural(marked.size, "study")} together
-                </Button>
-              )}
-              {page.isFetching && <Loader size="xs" aria-label="Loading" />}
-            </Group>
-            <Group gap="sm">
-              <Pagination
-                total={Math.max(1, Math.ceil(total / Number(size)))}
-                value={number + 1}
-                onChange={(value) => setNumber(value - 1)}
-                size="sm"
-              />
-              <Select
-                aria-label="Studies a page"
-                data={SIZES.map((value) => ({ value, label: `${value} a page` }))}
-                value={size}
-                onChange={(value) => value && setSize(value)}
-                size="xs"
-                w={120}
-                allowDeselect={false}
-              />
-            </Group>
-          </Group>
+          <StudyList
+            found={found}
+            studies={studies}
+            view={view}
+            current={selected?.uid ?? null}
+            marked={marked}
+            onChange={change}
+            onSelect={select}
+            onMark={mark}
+            onOpen={(uid) => open([uid])}
+            onTurn={(step) => turn(view.page + step)}
+            onConnect={() => setDialog("connect")}
+          />
+          <ListFooter
+            total={total}
+            page={view.page}
+            size={view.size}
+            marked={marked.size}
+            hasViewer={hasViewer}
+            isBusy={found.isFetching}
+            onPage={turn}
+            onSize={(size) => change({ size, page: 0 }, "size")}
+            onOpen={() => open([...marked])}
+            onUnmark={() => setMarked(NOBODY)}
+          />
         </Stack>
         {selected && <StudyDetails key={selected.uid} study={selected} hasViewer={hasViewer} />}
       </main>
       <UploadPanel intake={intake} study={selected} hasViewer={hasViewer} />
-      {described.data && <ConnectDialog server={described.data} opened={connecting} onClose={() => setConnecting(false)} />}
+      {described.data && <ConnectDialog server={described.data} opened={dialog === "connect"} onClose={() => setDialog(null)} />}
+      <KeysDialog opened={dialog === "keys"} onClose={() => setDialog(null)} />
     </div>
   );
 }

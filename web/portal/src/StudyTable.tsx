@@ -1,11 +1,12 @@
 // The study list: one row a study, sorted by the server, moved through by keyboard.
 
-import { Badge, Checkbox, Group, Table, Text, UnstyledButton } from "@mantine/core";
+import { Table, UnstyledButton } from "@mantine/core";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
-import { type KeyboardEvent, useEffect, useRef } from "react";
+import type { KeyboardEvent } from "react";
 
-import type { Sorting, Study } from "./archive";
-import { age, day, name, sex, text, timeOfDay, values } from "./dicom";
+import type { Study } from "./archive";
+import type { Sorting } from "./search";
+import { rowId, StudyRow } from "./StudyRow";
 
 const COLUMNS: { title: string; keyword?: string; className?: string }[] = [
   { title: "Patient", keyword: "PatientName" },
@@ -13,10 +14,14 @@ const COLUMNS: { title: string; keyword?: string; className?: string }[] = [
   { title: "Study date", keyword: "StudyDate" },
   { title: "Modality" },
   { title: "Description", keyword: "StudyDescription", className: "medium" },
+  { title: "Body part", className: "wider" },
   { title: "Accession", keyword: "AccessionNumber", className: "wide" },
   { title: "Referring", keyword: "ReferringPhysicianName", className: "widest" },
-  { title: "Images", className: "number wide" },
+  { title: "Images", className: "number wider" },
+  { title: "Status", className: "medium" },
 ];
+
+export const TABLE_ID = "studies";
 
 interface Props {
   studies: Study[];
@@ -27,6 +32,8 @@ interface Props {
   onSelect: (uid: string) => void;
   onMark: (uid: string) => void;
   onOpen: (uid: string) => void;
+  /** To the page before (-1) or behind (1). */
+  onTurn: (step: number) => void;
 }
 
 function Header({ title, keyword, className, sorting, onSort }: (typeof COLUMNS)[number] & Pick<Props, "sorting" | "onSort">) {
@@ -40,7 +47,7 @@ function Header({ title, keyword, className, sorting, onSort }: (typeof COLUMNS)
           onClick={() => onSort({ keyword, descending: active ? !sorting.descending : keyword === "StudyDate" })}
         >
           {title}
-          {active && <Arrow size={14} />}
+          {active && <Arrow size={14} aria-hidden />}
         </UnstyledButton>
       ) : (
         title
@@ -49,87 +56,66 @@ function Header({ title, keyword, className, sorting, onSort }: (typeof COLUMNS)
   );
 }
 
-function Row({ study, ...props }: Pick<Props, "current" | "marked" | "onSelect" | "onMark" | "onOpen"> & { study: Study }) {
-  const { uid, ds } = study;
-  const person = useRef<HTMLTableRowElement>(null);
-  const isCurrent = uid === props.current;
-  useEffect(() => {
-    if (isCurrent) person.current?.scrollIntoView({ block: "nearest" });
-  }, [isCurrent]);
-  const born = text(ds, "00100030");
-  const details = [sex(text(ds, "00100040")), age(born, text(ds, "00080020"))].filter(Boolean).join(", ");
-  return (
-    <Table.Tr
-      ref={person}
-      aria-selected={isCurrent}
-      data-uid={uid}
-      onClick={() => props.onSelect(uid)}
-      onDoubleClick={() => props.onOpen(uid)}
-    >
-      <Table.Td className="mark" onClick={(event) => event.stopPropagation()}>
-        <Checkbox size="xs" checked={props.marked.has(uid)} onChange={() => props.onMark(uid)} aria-label="Select this study" />
-      </Table.Td>
-      <Table.Td>
-        <Text fw={600} size="sm" truncate>
-          {name(ds, "00100010") || "No name"}
-        </Text>
-        <Text size="xs" c="dimmed">
-          {details}
-        </Text>
-      </Table.Td>
-      <Table.Td className="wide">{text(ds, "00100020")}</Table.Td>
-      <Table.Td>
-        <Text size="sm">{day(text(ds, "00080020"))}</Text>
-        <Text size="xs" c="dimmed">
-          {timeOfDay(text(ds, "00080030"))}
-        </Text>
-      </Table.Td>
-      <Table.Td>
-        <Group gap={4}>
-          {values(ds, "00080061").map((modality) => (
-            <Badge key={String(modality)} variant="light" radius="sm" size="sm">
-              {String(modality)}
-            </Badge>
-          ))}
-        </Group>
-      </Table.Td>
-      <Table.Td className="medium">{text(ds, "00081030")}</Table.Td>
-      <Table.Td className="wide">{text(ds, "00080050")}</Table.Td>
-      <Table.Td className="widest">{name(ds, "00080090")}</Table.Td>
-      <Table.Td className="number wide">{Number(text(ds, "00201208")).toLocaleString()}</Table.Td>
-    </Table.Tr>
-  );
-}
+const STEPS: Record<string, number> = {
+  ArrowDown: 1,
+  ArrowUp: -1,
+  PageDown: 10,
+  PageUp: -10,
+  Home: Number.NEGATIVE_INFINITY,
+  End: Number.POSITIVE_INFINITY,
+};
 
-export function StudyTable(props: Props) {
-  const move = (event: KeyboardEvent) => {
-    const index = props.studies.findIndex((study) => study.uid === props.current);
-    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
+export function StudyTable({ studies, current, marked, sorting, ...on }: Props) {
+  const press = (event: KeyboardEvent) => {
+    // Keys on the buttons of the head and on check boxes are theirs.
+    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = STEPS[event.key];
     if (step !== undefined) {
-      const next = props.studies[Math.max(0, Math.min(props.studies.length - 1, index + step))];
-      if (next) props.onSelect(next.uid);
-    } else if (event.key === "Enter" && props.current) props.onOpen(props.current);
-    else if (event.key === " " && props.current) props.onMark(props.current);
+      const index = studies.findIndex((study) => study.uid === current);
+      const next = studies[Math.max(0, Math.min(studies.length - 1, index + step))];
+      if (next) on.onSelect(next.uid);
+    } else if (event.key === "ArrowRight" || event.key === "ArrowLeft") on.onTurn(event.key === "ArrowRight" ? 1 : -1);
+    else if (event.key === "Enter" && current) on.onOpen(current);
+    else if (event.key === " " && current) on.onMark(current);
     else return;
     event.preventDefault();
   };
   return (
-    <Table.ScrollContainer minWidth={340} className="studies" tabIndex={0} onKeyDown={move} aria-label="Studies">
-      <Table highlightOnHover stickyHeader verticalSpacing={6}>
+    <div className="studies">
+      <Table
+        id={TABLE_ID}
+        role="grid"
+        aria-label="Studies"
+        aria-multiselectable={false}
+        aria-activedescendant={current ? rowId(current) : undefined}
+        tabIndex={0}
+        onKeyDown={press}
+        highlightOnHover
+        stickyHeader
+        verticalSpacing={6}
+      >
         <Table.Thead>
           <Table.Tr>
-            <Table.Th className="mark" />
+            <Table.Th className="mark" aria-label="Marked" />
             {COLUMNS.map((column) => (
-              <Header key={column.title} {...column} sorting={props.sorting} onSort={props.onSort} />
+              <Header key={column.title} {...column} sorting={sorting} onSort={on.onSort} />
             ))}
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {props.studies.map((study) => (
-            <Row key={study.uid} study={study} {...props} />
+          {studies.map((study) => (
+            <StudyRow
+              key={study.uid}
+              study={study}
+              isCurrent={study.uid === current}
+              isMarked={marked.has(study.uid)}
+              onSelect={on.onSelect}
+              onMark={on.onMark}
+              onOpen={on.onOpen}
+            />
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </div>
   );
 }

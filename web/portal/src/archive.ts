@@ -1,52 +1,14 @@
-// What the pages ask of the archive: QIDO-RS searches, addresses of pictures and of the viewer.
+// What the pages ask of the archive about one study, and addresses of pictures and of the viewer.
 
 import type { components } from "./api";
 import { type DataSet, text } from "./dicom";
 
-const ROOT = "/dicomweb";
+export const ROOT = "/dicomweb";
 
 export interface Study {
   uid: string;
   ds: DataSet;
 }
-
-export interface Page {
-  studies: Study[];
-  total: number;
-}
-
-export interface Filters {
-  patient: string;
-  accession: string;
-  description: string;
-  referring: string;
-  modalities: string[];
-  from: string;
-  until: string;
-}
-
-export const NO_FILTERS: Filters = {
-  patient: "",
-  accession: "",
-  description: "",
-  referring: "",
-  modalities: [],
-  from: "",
-  until: "",
-};
-
-export interface Sorting {
-  keyword: string;
-  descending: boolean;
-}
-
-const STUDY_FIELDS = [
-  "StudyDescription",
-  "PatientBirthDate",
-  "PatientSex",
-  "NumberOfStudyRelatedSeries",
-  "NumberOfStudyRelatedInstances",
-];
 
 export class Refused extends Error {
   constructor(
@@ -57,8 +19,13 @@ export class Refused extends Error {
   }
 }
 
-async function ask(path: string, signal?: AbortSignal): Promise<Response> {
-  const answer = await fetch(path, { headers: { Accept: "application/dicom+json, application/json" }, signal });
+/** Asks the server; what goes wrong is said in words that can be shown. */
+export async function ask(path: string, signal?: AbortSignal): Promise<Response> {
+  const headers = { Accept: "application/dicom+json, application/json" };
+  const answer = await fetch(path, { headers, signal }).catch((error: unknown) => {
+    if (error instanceof TypeError) throw new Refused(0, "The server cannot be reached.");
+    throw error;
+  });
   if (answer.ok) return answer;
   const body = (await answer.json().catch(() => null)) as Partial<components["schemas"]["Error"]> | null;
   throw new Refused(answer.status, body?.error?.message ?? answer.statusText);
@@ -67,43 +34,6 @@ async function ask(path: string, signal?: AbortSignal): Promise<Response> {
 async function dataSets(path: string, signal?: AbortSignal): Promise<DataSet[]> {
   const answer = await ask(path, signal);
   return answer.status === 204 ? [] : ((await answer.json()) as DataSet[]);
-}
-
-const inside = (value: string): string => (/[*?]/.test(value) ? value : `*${value}*`);
-const isIdentifier = (value: string): boolean => /\d/.test(value);
-
-function matching(filters: Filters): URLSearchParams {
-  const asked = new URLSearchParams();
-  const put = (keyword: string, value: string) => value.trim() && asked.set(keyword, value.trim());
-  if (filters.patient.trim()) {
-    // What holds a digit is an identifier: one box serves both, as people expect it.
-    put(isIdentifier(filters.patient) ? "PatientID" : "PatientName", inside(filters.patient.trim()));
-  }
-  put("AccessionNumber", filters.accession && inside(filters.accession));
-  put("StudyDescription", filters.description && inside(filters.description));
-  put("ReferringPhysicianName", filters.referring && inside(filters.referring));
-  put("ModalitiesInStudy", filters.modalities.join(","));
-  put("StudyDate", filters.from || filters.until ? `${filters.from}-${filters.until}` : "");
-  return asked;
-}
-
-export async function searchStudies(
-  filters: Filters,
-  sorting: Sorting,
-  page: { size: number; number: number },
-  signal?: AbortSignal,
-): Promise<Page> {
-  const asked = matching(filters);
-  asked.set("limit", String(page.size));
-  asked.set("offset", String(page.size * page.number));
-  asked.set("includefield", STUDY_FIELDS.join(","));
-  asked.set("orderby", `${sorting.descending ? "-" : ""}${sorting.keyword}`);
-  asked.set("fuzzymatching", "true");
-  asked.set("count", "true");
-  const answer = await ask(`${ROOT}/studies?${asked}`, signal);
-  const found = answer.status === 204 ? [] : ((await answer.json()) as DataSet[]);
-  const total = Number(answer.headers.get("x-total-count") ?? found.length);
-  return { total, studies: found.map((ds) => ({ uid: text(ds, "0020000D"), ds })) };
 }
 
 export const studiesByUid = async (uids: readonly string[], signal?: AbortSignal): Promise<Study[]> => {

@@ -48,6 +48,14 @@ export const day = (da: string): string => {
   return date ? dayFormat.format(date) : "";
 };
 
+/** A day near today by its name, which is how people speak of it; else the date. */
+export const dayNearby = (da: string, now = new Date()): string => {
+  const date = asDate(da);
+  if (!date) return "";
+  const days = Math.round((date.getTime() - new Date(now.getFullYear(), now.getMonth(), now.getDate(), 12).getTime()) / 86_400_000);
+  return days === 0 ? "Today" : days === -1 ? "Yesterday" : dayFormat.format(date);
+};
+
 export const timeOfDay = (tm: string): string => {
   const found = /^(\d{2})(\d{2})?/.exec(tm);
   return found ? timeFormat.format(new Date(2000, 0, 1, Number(found[1]), Number(found[2] ?? 0))) : "";
@@ -67,9 +75,6 @@ export const age = (born: string, on: string): string => {
 
 const sexes: Record<string, string> = { F: "female", M: "male", O: "other" };
 export const sex = (code: string): string => sexes[code] ?? "";
-
-export const toDa = (date: Date): string =>
-  `${date.getFullYear()}${String(date.getMonth() + 1).padStart(2, "0")}${String(date.getDate()).padStart(2, "0")}`;
 
 export const plural = (count: number, what: string): string => {
   const word = count === 1 ? what : what === "series" ? what : /[^aeiou]y$/.test(what) ? `${what.slice(0, -1)}ies` : `${what}s`;
