@@ -41,10 +41,11 @@ export function FilterBar({ filters, parts, onChange, onEnter }: Props) {
     event.preventDefault();
     onEnter();
   };
-  const box = (label: string, key: "patient" | "accession" | "description" | "referring") => (
+  const box = (label: string, key: "patient" | "accession" | "description" | "referring", short = label) => (
     <TextInput
       aria-label={label}
-      placeholder={label}
+      placeholder={short}
+      title={label}
       value={filters[key]}
       onChange={(event) => set({ [key]: event.currentTarget.value })}
       onKeyDown={enter}
@@ -119,8 +120,8 @@ export function FilterBar({ filters, parts, onChange, onEnter }: Props) {
         className="filter more status"
       />
       {box("Description", "description")}
-      {box("Accession number", "accession")}
-      {box("Referring physician", "referring")}
+      {box("Accession number", "accession", "Accession")}
+      {box("Referring physician", "referring", "Referring")}
       <Tooltip label="Clear all filters">
         <ActionIcon
           variant="subtle"

@@ -24,6 +24,7 @@ import { useView } from "./view";
 
 const NOBODY: ReadonlySet<string> = new Set();
 const focus = (id: string) => document.getElementById(id)?.focus();
+const showDetails = () => document.querySelector(".details")?.scrollIntoView({ behavior: "smooth", block: "end" });
 
 export function Portal() {
   useDocumentTitle("Studies – Open PACS");
@@ -46,9 +47,14 @@ export function Portal() {
   const hasViewer = described.data?.viewer ?? false;
   const lastPage = Math.max(0, Math.ceil(total / view.size) - 1);
 
+  const search = () => focus("filter-patient");
+  const explain = () => setDialog("keys");
+  // Which of them needs the shift key depends on the keyboard.
   useHotkeys([
-    ["/", () => focus("filter-patient")],
-    ["shift+?", () => setDialog("keys")],
+    ["/", search],
+    ["shift+/", search],
+    ["?", explain],
+    ["shift+?", explain],
   ]);
 
   const mark = (uid: string) => {
@@ -57,7 +63,11 @@ export function Portal() {
     setMarked(changed);
   };
   const open = (uids: string[]) => hasViewer && location.assign(viewer(uids));
-  const select = (study: string) => change({ study }, "study");
+  const select = (study: string) => {
+    change({ study }, "study");
+    // On a phone what is known of the study, and the button that opens it, stand below the list.
+    if (matchMedia("(max-width: 760px)").matches) requestAnimationFrame(showDetails);
+  };
   const turn = (page: number) => change({ page: Math.max(0, Math.min(lastPage, page)), study: "" }, `page ${page}`);
 
   return (

@@ -1,14 +1,15 @@
 // The selected study: who, what, its series with pictures, and what can be done with it.
 
-import { Anchor, Button, Group, Image, ScrollArea, SimpleGrid, Skeleton, Stack, Text, Title, UnstyledButton } from "@mantine/core";
-import { IconDownload, IconEye, IconTags } from "@tabler/icons-react";
+import { Anchor, Badge, Button, Group, Image, ScrollArea, SimpleGrid, Skeleton, Stack, Text, Title, UnstyledButton } from "@mantine/core";
+import { IconEye } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { type Study, seriesOf, thumbnail, viewer, zip } from "./archive";
-import { age, type DataSet, day, name, plural, sex, text, timeOfDay } from "./dicom";
+import { age, type DataSet, day, name, plural, sex, text, timeOfDay, values } from "./dicom";
 import { Priors } from "./Priors";
 import { TagBrowser } from "./TagBrowser";
+import { partName, statusOf } from "./words";
 
 const NO_PICTURE =
   "data:image/svg+xml," +
@@ -24,7 +25,7 @@ interface Props {
 function Series({ study, ds, onTags }: { study: string; ds: DataSet; onTags: (series: string) => void }) {
   const uid = text(ds, "0020000E");
   const count = Number(text(ds, "00201209"));
-  const part = text(ds, "00180015").toLowerCase();
+  const part = text(ds, "00180015") && partName(text(ds, "00180015"));
   return (
     <UnstyledButton className="series" onClick={() => onTags(uid)} title="Show the attributes of an instance">
       <Image src={thumbnail(study, uid)} fallbackSrc={NO_PICTURE} alt="" fit="contain" className="picture" loading="lazy" />
@@ -42,6 +43,8 @@ export function StudyDetails({ study, hasViewer }: Props) {
   const [tags, setTags] = useState<string | null>(null);
   const series = useQuery({ queryKey: ["series", study.uid], queryFn: ({ signal }) => seriesOf(study.uid, signal) });
   const { ds, uid } = study;
+  const status = statusOf(ds);
+  const parts = values(ds, "00180015").map((part) => partName(String(part)));
   const born = text(ds, "00100030");
   const when = text(ds, "00080020");
   const who = [text(ds, "00100020"), born && `born ${day(born)}`, sex(text(ds, "00100040")), age(born, when)];
@@ -56,23 +59,38 @@ export function StudyDetails({ study, hasViewer }: Props) {
         </Text>
       </div>
       <div>
-        <Text size="sm" fw={600}>
-          {text(ds, "00081030") || "No description"}
-        </Text>
+        <Group gap="xs" wrap="nowrap" justify="space-between">
+          <Text size="sm" fw={600} truncate>
+            {text(ds, "00081030") || "No description"}
+          </Text>
+          <Badge variant="dot" color={status.color} className="reading-status">
+            {status.label}
+          </Badge>
+        </Group>
         <Text size="sm" c="dimmed">
           {[`${day(when)} ${timeOfDay(text(ds, "00080030"))}`.trim(), text(ds, "00080050") && `accession ${text(ds, "00080050")}`]
             .filter(Boolean)
             .join(" · ")}
         </Text>
+        <Text size="sm" c="dimmed">
+          {[
+            parts.join(", "),
+            plural(Number(text(ds, "00201206")), "series"),
+            plural(Number(text(ds, "00201208")), "image"),
+            name(ds, "00080090") && `for ${name(ds, "00080090")}`,
+          ]
+            .filter(Boolean)
+            .join(" · ")}
+        </Text>
       </div>
       <Group gap="xs">
-        <Button component="a" href={viewer([uid])} disabled={!hasViewer} leftSection={<IconEye size={18} />}>
+        <Button component="a" href={viewer([uid])} disabled={!hasViewer} px="sm" leftSection={<IconEye size={18} />}>
           Open
         </Button>
-        <Button component="a" href={zip(uid)} download={`${text(ds, "00100020") || "study"}.zip`} variant="default" leftSection={<IconDownload size={18} />}>
+        <Button component="a" href={zip(uid)} download={`${text(ds, "00100020") || "study"}.zip`} variant="default" px="sm">
           Download
         </Button>
-        <Button variant="default" leftSection={<IconTags size={18} />} disabled={!series.data?.length} onClick={() => setTags(text(series.data?.[0] ?? {}, "0020000E"))}>
+        <Button variant="default" px="sm" disabled={!series.data?.length} onClick={() => setTags(text(series.data?.[0] ?? {}, "0020000E"))}>
           Attributes
         </Button>
       </Group>

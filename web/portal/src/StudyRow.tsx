@@ -21,7 +21,7 @@ export const rowId = (uid: string): string => `study-${uid}`;
 function When({ ds }: Pick<Study, "ds">) {
   const date = text(ds, "00080020");
   return (
-    <Table.Td title={day(date)}>
+    <Table.Td className="date" title={day(date)}>
       <Text size="sm">{dayNearby(date)}</Text>
       <Text size="xs" c="dimmed">
         {timeOfDay(text(ds, "00080030"))}
@@ -67,40 +67,45 @@ export function StudyRow({ study, isCurrent, isMarked, onSelect, onMark, onOpen 
         <Checkbox size="xs" checked={isMarked} onChange={() => onMark(uid)} aria-label={`Mark the study of ${patient}`} tabIndex={-1} />
       </Table.Td>
       <Table.Td title={patient}>
-        <Text fw={600} size="sm" truncate>
+        <Text fw={600} size="sm" truncate className="name">
           {patient}
         </Text>
         <Text size="xs" c="dimmed" truncate>
+          <span className="slim">{[text(ds, "00100020"), details && " · "]}</span>
           {details}
         </Text>
         <Text size="xs" className="narrow" truncate>
           {[description, parts].filter(Boolean).join(" · ")}
         </Text>
       </Table.Td>
-      <Table.Td className="wide">{text(ds, "00100020")}</Table.Td>
+      <Table.Td className="wider" title={text(ds, "00100020")}>
+        {text(ds, "00100020")}
+      </Table.Td>
       <When ds={ds} />
-      <Table.Td>
-        <Modalities ds={ds} />
-        <Badge variant="dot" color={status.color} size="sm" mt={4} className="narrow">
+      <Table.Td className="medium">
+        <Badge variant="dot" color={status.color} className="reading-status">
           {status.label}
         </Badge>
+      </Table.Td>
+      <Table.Td className="modality">
+        <Modalities ds={ds} />
+        <Text size="xs" mt={4} c={status.tone} className="narrow">
+          {status.label}
+        </Text>
       </Table.Td>
       <Table.Td className="medium" title={description}>
         {description}
       </Table.Td>
-      <Table.Td className="wider" title={parts}>
+      <Table.Td className="wide" title={parts}>
         {parts}
       </Table.Td>
-      <Table.Td className="wide">{text(ds, "00080050")}</Table.Td>
+      <Table.Td className="wide" title={text(ds, "00080050")}>
+        {text(ds, "00080050")}
+      </Table.Td>
       <Table.Td className="widest" title={referring}>
         {referring}
       </Table.Td>
       <Table.Td className="number wider">{Number(text(ds, "00201208")).toLocaleString()}</Table.Td>
-      <Table.Td className="medium">
-        <Badge variant="dot" color={status.color} size="sm">
-          {status.label}
-        </Badge>
-      </Table.Td>
     </Table.Tr>
   );
 }

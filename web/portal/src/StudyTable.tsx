@@ -10,15 +10,15 @@ import { rowId, StudyRow } from "./StudyRow";
 
 const COLUMNS: { title: string; keyword?: string; className?: string }[] = [
   { title: "Patient", keyword: "PatientName" },
-  { title: "Patient ID", keyword: "PatientID", className: "wide" },
-  { title: "Study date", keyword: "StudyDate" },
-  { title: "Modality" },
+  { title: "Patient ID", keyword: "PatientID", className: "id wider" },
+  { title: "Study date", keyword: "StudyDate", className: "date" },
+  { title: "Status", className: "reading medium" },
+  { title: "Modality", className: "modality" },
   { title: "Description", keyword: "StudyDescription", className: "medium" },
-  { title: "Body part", className: "wider" },
-  { title: "Accession", keyword: "AccessionNumber", className: "wide" },
+  { title: "Body part", className: "part wide" },
+  { title: "Accession", keyword: "AccessionNumber", className: "accession wide" },
   { title: "Referring", keyword: "ReferringPhysicianName", className: "widest" },
-  { title: "Images", className: "number wider" },
-  { title: "Status", className: "medium" },
+  { title: "Images", className: "number images wider" },
 ];
 
 export const TABLE_ID = "studies";

@@ -4,10 +4,11 @@ import { type DataSet, text } from "./dicom";
 
 export type Status = "unread" | "draft" | "reported";
 
-export const STATUSES: { value: Status; label: string; color: string }[] = [
-  { value: "unread", label: "Unread", color: "gray" },
-  { value: "draft", label: "Draft", color: "yellow" },
-  { value: "reported", label: "Reported", color: "teal" },
+/** `tone` is for text alone, where there is no room for a badge. */
+export const STATUSES: { value: Status; label: string; color: string; tone: string }[] = [
+  { value: "unread", label: "Unread", color: "gray", tone: "dimmed" },
+  { value: "draft", label: "Draft", color: "yellow", tone: "yellow.6" },
+  { value: "reported", label: "Reported", color: "teal", tone: "teal.6" },
 ];
 
 /** Whether a study is reported, by Interpretation Status ID (4008,0212). */
