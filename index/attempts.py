@@ -5,11 +5,11 @@ of the address. An attempt is written down before the password is looked at, so 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, func, select
 
-from index.database import Database, Transaction
+from index.database import Database, Params, Prepared, Transaction
 from index.tables import sign_in_attempts
 
 Count = tuple[int, int]
@@ -43,15 +43,19 @@ class Attempts:
     def begin(self, subjects: Sequence[bytes], rule: Rule, *, now: int, since: int) -> int:
         """Write an attempt down, if the rule lets it be made at once. Returns the milliseconds to wait, else 0."""
 
+        def wait_by(rows: Callable[[Prepared, Params], list[Any]]) -> int:
+            counts = [tuple(rows(self._count, {"subject": one, "since": since})[0]) for one in subjects]
+            return max(0, rule(counts))
+
         def write(tx: Transaction) -> int:
-            counts = [tuple(tx.rows(self._count, {"subject": one, "since": since})[0]) for one in subjects]
-            wait = rule(counts)
-            if wait <= 0:
+            wait = wait_by(tx.rows)
+            if not wait:
                 tx.run(self._clear, {"old": now - _FORGET_MS})
                 tx.run_many(self._add, [{"subject": one, "at_ms": now} for one in subjects])
-            return max(0, wait)
+            return wait
 
-        return self._database.transact(write)
+        # Who only hammers at the door gets no writer's turn: others need those.
+        return wait_by(self._database.rows) or self._database.transact(write)
 
     def succeeded(self, name: bytes, address: bytes, now: int) -> None:
         """The attempt of this moment was no failure: the name begins anew, the address has one less."""

@@ -13,6 +13,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.access import Principal
+from index.errors import PacsError
 from pacs.auth.origins import SAFE_METHODS, is_foreign_page
 from pacs.auth.sessions import Refused
 
@@ -66,8 +67,8 @@ class Gate:
             principal = self._identify(scope)
             if not (principal is None or isinstance(principal, Principal)):
                 principal = await principal
-        except Refused as refused:
-            return refused.status, refused.detail
+        except PacsError as error:
+            return error.status if isinstance(error, Refused) else error.http_status, error.detail
         if principal is None:
             return 401, "Log in first."
         scope.setdefault("state", {})["principal"] = principal
