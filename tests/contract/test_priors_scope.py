@@ -39,7 +39,6 @@ def test_scopes_and_the_number_of_statements(make_house: MakeHouse) -> None:
         assert len(search.priors.rank(scope, current).priors) == number + 1
         counts.append(index.asked)
     assert counts == [4] + [3] * 11, "three statements, and the tenant's number once"
-    index.close()
 
     some = Scope("default", frozenset((current, made[3])))
     seen = search.priors.rank(some, current).priors
@@ -52,3 +51,4 @@ def test_scopes_and_the_number_of_statements(make_house: MakeHouse) -> None:
     assert [(event.event, event.count, event.study_instance_uid) for event in house.events[-1:]] == [
         ("Query", 1, current)
     ]
+    index.close()
