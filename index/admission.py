@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, case, func, or_, select, update
 
 from config.settings import Renditions
+from index.anatomy import anatomic_region
 from index.database import Database, Prepared, Transaction
 from index.declared_values import DeclaredValues, Owners, newest_generation
 from index.disagreements import Disagreements
@@ -253,6 +254,7 @@ class Admission:
         values = described.columns | {
             "study_fk": study_fk,
             "series_instance_uid": uid,
+            "anatomic_region": anatomic_region(one.entry.record.dataset),
             "summary": described.summary,
             "extra": described.extra,
         }

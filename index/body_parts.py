@@ -87,8 +87,8 @@ _NAMES: Final[Mapping[Region, Mapping[str, str]]] = {
     },
     Region.CHEST: {
         "Chest": """
-            chest thorax thoracic thoraco lung lungs pulmonary pulmo mediastinum trachea bronchus bronchi pleura thymus cxr
-            ctpa hrct pulmonaryartery diaphragm hemithorax axilla lunge lungen brustkorb thorakal rontgenthorax
+            chest thorax thoracic thoraco lung lungs pulmonary pulmo mediastinum trachea bronchus bronchi pleura thymus
+            cxr ctpa hrct pulmonaryartery diaphragm hemithorax axilla lunge lungen brustkorb thorakal rontgenthorax
             thoracique poumon poumons pulmonaire torax pulmon pulmones
         """,
         "Ribs": "rib ribs rippe rippen hemithoraxrippen costilla costillas",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from index.anatomy import laterality
 from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, OF_STUDY, Attribute, Matching, snake_case, tag_of
 from index.layout import pack
 from index.matching import date_text, name_column, plain, sort_key, time_text, words_of
@@ -54,7 +55,7 @@ class Entry:
     terms: tuple[tuple[int, str], ...]
     """Kind and folded text of the study's names (see `TERM_KINDS`)."""
     laterality: str
-    """L, R or B, of the image (0020,0062) or its series (0020,0060); empty for what has no side."""
+    """L, R or B; empty for what has no side (see `index.anatomy`)."""
     report: str
     """Interpretation Status ID when the instance is a report (see `index.reports`)."""
 
@@ -139,8 +140,6 @@ _EXTRA: Mapping[Level, tuple[str, ...]] = {
 }
 _INTEGERS = tuple(row for row in ATTRIBUTES if row.level is Level.IMAGE and row.matching is Matching.INTEGER)
 _STUDY_UID = tag_of("StudyInstanceUID")
-_IMAGE_LATERALITY = tag_of("ImageLaterality")
-_LATERALITY = tag_of("Laterality")
 
 
 _ABOVE = frozenset(tag for rows in _SUMMARISED.values() for tag, *_ in rows) | frozenset(
@@ -179,7 +178,7 @@ def describe(tenant: str, record: InstanceRecord) -> Entry:
     text = orjson.dumps({tag: element for tag, element in record.dataset.items() if tag in _ABOVE})
     levels = _levels(text) if len(text) <= _MAXIMUM_DOCUMENT_BYTES else _levels.__wrapped__(text)
     above = levels.above
-    instance, side = _instance(record), _laterality(record.dataset)
+    instance, side = _instance(record), laterality(record.dataset)
     report = report_status(record.sop_class_uid, record.dataset)
     return Entry(tenant, record, above.patient, above.study, levels.series, instance, above.terms, side, report)
 
@@ -275,11 +274,6 @@ def _instance(record: InstanceRecord) -> Values:
         "blob_key": record.blob_key,
         "layout": pack(record.layout),
     }
-
-
-def _laterality(dataset: DicomJson) -> str:
-    named = first_text(dataset.get(_IMAGE_LATERALITY)) or first_text(dataset.get(_LATERALITY))
-    return named if named in ("L", "R", "B") else ""
 
 
 def first_text(element: Mapping[str, Any] | None) -> str:

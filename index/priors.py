@@ -31,7 +31,14 @@ _STUDY: Final = (
     *("modalities_in_study", "sop_classes_in_study", "interpretation_status_id", "extra"),
     *("number_of_study_related_series", "number_of_study_related_instances"),
 )
-_SERIES: Final = ("study_fk", "body_part_examined", "series_description", "protocol_name", "lateralities")
+_SERIES: Final = (
+    "study_fk",
+    "body_part_examined",
+    "anatomic_region",
+    "series_description",
+    "protocol_name",
+    "lateralities",
+)
 _CODES: Final = (tag_of("ProcedureCodeSequence"), tag_of("RequestedProcedureCodeSequence"))
 _CODE_VALUE: Final = tag_of("CodeValue")
 _CODE_MEANING: Final = tag_of("CodeMeaning")
@@ -174,9 +181,9 @@ def _parts(row: Mapping[str, Any], extra: DicomJson, of_series: Sequence[Sequenc
     """From the procedure code; else from Body Part Examined; else from descriptions, of the study before its series."""
     items = [item for tag in _CODES for item in extra.get(tag, {}).get("Value") or () if isinstance(item, dict)]
     coded = [of_code(first_text(item.get(_CODE_VALUE)), first_text(item.get(_CODE_MEANING))) for item in items]
-    examined = [read(body_part).parts for body_part, *_ in of_series]
+    examined = [read(body_part).parts or read(region).parts for body_part, region, *_ in of_series]
     named = [read(text).parts for text in _descriptions(row, extra)]
-    of_protocols = [read(text).parts for _, *texts, _ in of_series for text in texts]
+    of_protocols = [read(text).parts for _, _, *texts, _ in of_series for text in texts]
     for source in (coded, examined, named, of_protocols):
         if parts := frozenset[str]().union(*source):
             return parts

@@ -159,6 +159,8 @@ series = Table(
     *_text("sop_classes"),
     # L, R and B of the series or of its images, as a list: what priors are compared by.
     *_text("lateralities"),
+    # What the first image shows, for series without Body Part Examined (see `index.anatomy`).
+    *_text("anatomic_region"),
     *_count("number_of_series_related_instances"),
     _bytes("summary"),
     _bytes("extra", nullable=True),

@@ -197,6 +197,23 @@ def test_sides_from_images_and_from_words(client: httpx.Client) -> None:
     assert found == [("L", 10), ("B", 7), ("B", 7), ("R", 0)]
 
 
+def test_regions_and_sides_that_are_coded(client: httpx.Client) -> None:
+    """Digital X-ray names its region by a code, multi-frame images in a functional group."""
+    current, enhanced = (image("CODED", Modality="MR", StudyDate=f"2024010{day}") for day in (2, 1))
+    current.AnatomicRegionSequence = [code("72696002", "SCT", "Knee")]
+    current.ImageLaterality = "R"
+    groups, frame = Dataset(), Dataset()
+    frame.AnatomicRegionSequence = [code("70258002", "SCT", "Ankle joint")]
+    frame.FrameLaterality = "L"
+    groups.FrameAnatomySequence = [frame]
+    enhanced.SharedFunctionalGroupsSequence = [groups]
+    keep(client, as_file(current), as_file(enhanced))
+    answer = listed(client, current.StudyInstanceUID)
+    (prior,) = answer["priors"]
+    assert (answer["regions"], answer["laterality"]) == (prior["regions"], "R") == (["Lower extremity"], "R")
+    assert (prior["laterality"], prior["points"]["region"], prior["points"]["laterality"]) == ("L", 36, 0)
+
+
 def test_nobody_elses_studies_and_nothing_that_is_gone(client: httpx.Client, archive: Server, tmp_path: Any) -> None:
     before = {**CURRENT, "StudyDate": "20240101"}
     current, mine = generate_uid(), generate_uid()

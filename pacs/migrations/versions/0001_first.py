@@ -261,6 +261,7 @@ def upgrade() -> None:
         sa.Column("performed_procedure_step_start_utc", TEXT, server_default="", nullable=False),
         sa.Column("sop_classes", TEXT, server_default="", nullable=False),
         sa.Column("lateralities", TEXT, server_default="", nullable=False),
+        sa.Column("anatomic_region", TEXT, server_default="", nullable=False),
         sa.Column("number_of_series_related_instances", ID, server_default="0", nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
         sa.Column("extra", sa.LargeBinary(), nullable=True),
