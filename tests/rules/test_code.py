@@ -52,10 +52,10 @@ def test_packages_import_only_what_they_may() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_modules_and_functions_stay_small(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= MOST_LINES
     if "versions" in path.parts:
         return  # A migration lists its tables from top to bottom.
+    text = path.read_text()
+    assert len(text.splitlines()) <= MOST_LINES
     for function in functions(ast.parse(text)):
         lines = (function.end_lineno or 0) - function.lineno + 1
         assert lines <= MOST_FUNCTION_LINES, f"{function.name} has {lines} lines"
