@@ -39,6 +39,8 @@ _TERMS_OF = {
 """Attributes with one value that studies have terms of."""
 _DAY = 10**9
 """One day in units of `studies.sort_key`."""
+_OfColumn = Exact | Wildcard | Range | AnyOf | PersonName | AllOf | Empty
+"""Filters that one column answers."""
 
 
 def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> Criterion:
@@ -52,7 +54,7 @@ def criterion(database: Database, row: Attribute, one: Filter, place: Place) -> 
     return replace(made, clause=lambda: or_(made.clause(), has_rendition(other.clause())))
 
 
-def _of_column(database: Database, row: Attribute, column: Any, one: Filter, place: Place) -> Criterion:
+def _of_column(database: Database, row: Attribute, column: Any, one: _OfColumn, place: Place) -> Criterion:
     if isinstance(one, Empty):
         return _empty(database, row, column, place[0])
     if isinstance(one, PersonName) or (row.matching is Matching.NAME and isinstance(one, Exact | Wildcard)):
