@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import orjson
 import zstandard
@@ -68,7 +69,7 @@ _COMPRESSOR_LEVEL = 1
 
 def pack(layout: ObjectLayout) -> bytes:
     """Serialise a layout for its column."""
-    head: dict[str, object] = {"d": layout.dataset_offset_bytes}
+    head: dict[str, Any] = {"d": layout.dataset_offset_bytes}
     tables = b""
     if layout.bulk:
         head["b"] = {path: list(where) for path, where in layout.bulk.items()}

@@ -92,7 +92,7 @@ def _header(name: str, meaning: str, *, required: bool = False) -> dict[str, Any
 
 _RESUMABLE: Final = _header("Tus-Resumable", tus.VERSION, required=True)
 _OFFSET: Final = _header("Upload-Offset", "Bytes that are there", required=True)
-_BODY: Final = {"content": {tus.OFFSET_TYPE: {}}}
+_BODY: Final[dict[str, Any]] = {"content": {tus.OFFSET_TYPE: {}}}
 
 
 def _operation(name: str, summary: str, responses: Mapping[str, Any], *parameters: Mapping[str, Any]) -> dict[str, Any]:
