@@ -63,7 +63,7 @@ function Row({ prior, hasViewer }: { prior: Prior; hasViewer: boolean }) {
         <Text size="sm" fw={600} truncate>
           {prior.StudyDescription || shown || "No description"}
         </Text>
-        <Group gap={4} wrap="nowrap">
+        <Group gap={4} wrap="nowrap" flex="none">
           {prior.has_report && <IconFileText size={16} aria-label="has a report" />}
           {prior.ModalitiesInStudy.map((modality) => (
             <Badge key={modality} variant="light" radius="sm" size="sm" flex="none">
