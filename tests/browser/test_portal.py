@@ -223,6 +223,18 @@ def test_back_from_the_viewer_the_study_is_where_it_was(site: Server, page: Page
     expect(row(page, reported["unread"])).to_have_attribute("aria-selected", "true")
 
 
+def test_one_box_finds_names_and_identifiers_whatever_they_look_like(site: Server, page: Page) -> None:
+    numbered, wordy = (
+        store(site, ct("Volunteer 17^Anon", "LETTERS", "20230301")),
+        store(site, ct("Any^Body", "WORDY", "")),
+    )
+    page.goto(site.web_url)
+    for term, uid in (("volunteer 17", numbered), ("LETTERS", numbered), ("WORDY", wordy), ("any body", wordy)):
+        page.get_by_label("Patient name or ID").fill(term)
+        expect(page.locator("tr[data-uid]")).to_have_count(1)
+        expect(row(page, uid)).to_be_visible()
+
+
 def test_keys(site: Server, page: Page, reported: dict[str, str]) -> None:
     page.goto(f"{site.web_url}/#patient=stella")
     expect(page.locator("tr[data-uid]")).to_have_count(3)

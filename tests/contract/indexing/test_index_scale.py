@@ -16,7 +16,7 @@ from index.access import Scope
 from index.catalog import Catalog
 from index.database import Database, Prepared
 from index.errors import TooBroad
-from index.query import AnyOf, Exact, Order, PersonName, Query, Range, Wildcard
+from index.query import AnyOf, Empty, Exact, Order, PersonName, Query, Range, Wildcard
 from index.records import Level
 from index.search import Search
 from pacs.migrations import upgrade
@@ -109,6 +109,13 @@ _SERVED: dict[str, Query] = {
     "range of dates": Query(Level.STUDY, (_DAY,), limit=9),
     "modality": Query(Level.STUDY, (Exact("ModalitiesInStudy", "CT"),), limit=9),
     "modality and dates": Query(Level.STUDY, (Exact("ModalitiesInStudy", "CT"), _DAY), limit=9),
+    "body part": Query(Level.STUDY, (Exact("BodyPartExamined", "HEAD"),), limit=9),
+    "unread": Query(Level.STUDY, (Empty("InterpretationStatusID"),), limit=9),
+    "reported": Query(Level.STUDY, (Exact("InterpretationStatusID", "APPROVED"),), limit=9),
+    "unread of a modality": Query(
+        Level.STUDY, (Exact("ModalitiesInStudy", "CT"), Empty("InterpretationStatusID")), limit=9
+    ),
+    "series of a body part": Query(Level.SERIES, (Exact("BodyPartExamined", "HEAD"),), limit=9),
     "name": Query(Level.STUDY, (PersonName("PatientName", "thor*"),), limit=9),
     "inside a name": Query(Level.STUDY, (PersonName("PatientName", "*horax*"),), limit=9),
     "inside a description": Query(Level.STUDY, (Wildcard("StudyDescription", "*horax*"),), limit=9),
@@ -142,7 +149,10 @@ def test_no_table_is_read_from_end_to_end(
         assert not whole, (sql, plan)
 
 
-@pytest.mark.parametrize("name", ["newest", "page", "range of dates", "sorted by name", "modality", "patients"])
+@pytest.mark.parametrize(
+    "name",
+    ["newest", "page", "range of dates", "sorted by name", "modality", "body part", "unread", "reported", "patients"],
+)
 def test_lists_come_in_the_order_of_an_index(
     described: tuple[Index, dict[str, str]], recorder: _Recorder, name: str
 ) -> None:

@@ -38,7 +38,7 @@ export function Portal() {
   const described = useQuery({ queryKey: ["server"], queryFn: server, staleTime: Number.POSITIVE_INFINITY });
   const found = useQuery({
     queryKey: ["studies", asked, view.sorting, view.size, view.page],
-    queryFn: ({ signal }) => searchStudies(asked, view.sorting, { size: view.size, number: view.page }, signal),
+    queryFn: ({ signal }) => searchStudies(asked, view, signal),
     placeholderData: keepPreviousData,
   });
   const studies = found.data?.studies ?? [];

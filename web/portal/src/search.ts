@@ -46,19 +46,20 @@ export interface Page {
 const FIELDS = "StudyDescription,PatientBirthDate,PatientSex";
 
 const inside = (value: string): string => (/[*?]/.test(value) ? value : `*${value}*`);
-const isIdentifier = (value: string): boolean => /\d/.test(value);
+/** One box serves both, as people expect it. What holds a digit is rather an identifier, though names may have some. */
+const guess = (patient: string): PatientKey => (/\d/.test(patient) ? "PatientID" : "PatientName");
 
 /** Interpretation Status ID (4008,0212) as it is asked for; an unread study has none. */
 const STATUS: Record<string, string> = { unread: '""', draft: "TRANSCRIBED", reported: "APPROVED" };
 
-function matching(filters: Filters): Partial<Keys> {
+type PatientKey = "PatientID" | "PatientName";
+
+function matching(filters: Filters, patientKey: PatientKey): Partial<Keys> {
   const asked: Partial<Keys> = {};
   const put = (keyword: keyof Keys, value: string) => {
     if (value.trim()) asked[keyword] = value.trim() as never;
   };
-  const patient = filters.patient.trim();
-  // What holds a digit is an identifier: one box serves both, as people expect it.
-  put(isIdentifier(patient) ? "PatientID" : "PatientName", patient && inside(patient));
+  put(patientKey, filters.patient.trim() && inside(filters.patient.trim()));
   put("AccessionNumber", filters.accession.trim() && inside(filters.accession.trim()));
   put("StudyDescription", filters.description.trim() && inside(filters.description.trim()));
   put("ReferringPhysicianName", filters.referring.trim() && inside(filters.referring.trim()));
@@ -69,16 +70,26 @@ function matching(filters: Filters): Partial<Keys> {
   return asked;
 }
 
-export async function searchStudies(
-  filters: Filters,
-  sorting: Sorting,
-  page: { size: number; number: number },
-  signal?: AbortSignal,
-): Promise<Page> {
+interface Part {
+  sorting: Sorting;
+  size: number;
+  /** From 0. */
+  page: number;
+}
+
+/** One page of the studies that match. Who is not found by the likelier key may be found by the other one. */
+export async function searchStudies(filters: Filters, part: Part, signal?: AbortSignal): Promise<Page> {
+  const likely = guess(filters.patient);
+  const found = await search(matching(filters, likely), part, signal);
+  if (found.total > 0 || !filters.patient.trim()) return found;
+  return search(matching(filters, likely === "PatientID" ? "PatientName" : "PatientID"), part, signal);
+}
+
+async function search(matched: Partial<Keys>, { sorting, size, page }: Part, signal?: AbortSignal): Promise<Page> {
   const keys: Partial<Keys> = {
-    ...matching(filters),
-    limit: page.size,
-    offset: page.size * page.number,
+    ...matched,
+    limit: size,
+    offset: size * page,
     includefield: FIELDS,
     orderby: `${sorting.descending ? "-" : ""}${sorting.keyword}`,
     fuzzymatching: true,

@@ -4,10 +4,9 @@ import { Button, Menu } from "@mantine/core";
 import { IconLogout, IconUser } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 
-interface Session {
-  sign_in: "none" | "required";
-  user: string | null;
-}
+import type { components } from "../api";
+
+type Session = components["schemas"]["Session"];
 
 const SESSION = "/api/session";
 
