@@ -5,6 +5,7 @@ import { useDebouncedValue, useDocumentTitle, useHotkeys } from "@mantine/hooks"
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
+import { useFetchAhead } from "./ahead";
 import { server, viewer } from "./archive";
 import { ConnectDialog } from "./ConnectDialog";
 import { plural, values } from "./dicom";
@@ -45,6 +46,7 @@ export function Portal() {
   const total = found.data?.total ?? 0;
   const selected = studies.find((study) => study.uid === view.study) ?? studies[0];
   const hasViewer = described.data?.viewer ?? false;
+  useFetchAhead(hasViewer && found.isSuccess);
   const lastPage = Math.max(0, Math.ceil(total / view.size) - 1);
 
   const search = () => focus("filter-patient");
