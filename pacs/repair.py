@@ -1,9 +1,10 @@
 """`pacs reindex` and `pacs verify`: the long jobs over all objects, started by hand."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 
-from config.settings import Settings
+from config.settings import Renditions, Settings
 from index.access import Principal
 from index.query import Query
 from index.records import Answer, Level, StoredInstance
@@ -18,7 +19,8 @@ _STUDY_INSTANCE_UID = "0020000D"
 def reindex(settings: Settings) -> tuple[int, list[tasks.Finding]]:
     """Index what the index lacks: how many were added, and what could not be."""
     upgrade(settings.database.url)
-    services = build(settings)
+    # Without rules: nobody is asked to make renditions of what is found before those that are there are found, too.
+    services = build(replace(settings, renditions=Renditions()))
     findings: list[tasks.Finding] = []
     try:
         return tasks.rebuild(services.desk, report=findings.append), findings

@@ -20,12 +20,13 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
+    JPEGLSLossless,
     generate_uid,
 )
 
 from config import settings
 from index.access import Scope
-from index.records import InstanceKey, Origin, StoredInstance, Wanted
+from index.records import InstanceKey, Origin, StoredInstance, StoreOutcome, Wanted
 from storage import deletion, purging, renditions, tasks
 from storage.rendition_making import Workshop, make, why_not
 from storage.rendition_rounds import Round, Rounds
@@ -219,6 +220,22 @@ def test_frames_come_from_the_rendition_alone(local: House) -> None:
         opened = local.archive.open_frames(local.principal, original, Wanted((syntax,), as_stored_ok=False))
         assert opened.as_stored and opened.transfer_syntax_uid == syntax
         assert [b"".join(opened.open(n).blocks) for n in range(1, len(fragments) + 1)] == fragments
+
+
+def test_preferred_they_go_to_who_takes_anything(local: House) -> None:
+    with_one, without = local.store(as_file(a_dataset())), local.store(as_file(a_dataset(Modality="MR")))
+    assert with_one.key is not None and without.key is not None
+    make_all(local, settings.RenditionRule(modalities=("CT",)))
+
+    def syntax(outcome: StoreOutcome, *named: str) -> str:
+        wanted = Wanted(named, as_stored_ok=not named)
+        return local.archive.open_frames(local.principal, instance(local, outcome.key), wanted).transfer_syntax_uid
+
+    assert syntax(with_one) == ExplicitVRLittleEndian
+    local.catalog.renditions.preferred = True
+    assert syntax(with_one) == HTJ2KLosslessRPCL
+    assert syntax(with_one, ExplicitVRLittleEndian) == syntax(without) == ExplicitVRLittleEndian
+    assert syntax(with_one, JPEGLSLossless) == JPEGLSLossless
 
 
 def test_other_tenants_have_their_own(local: House) -> None:
