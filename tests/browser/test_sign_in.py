@@ -243,7 +243,7 @@ def test_the_list_goes_on_as_it_was(site: Server, guarded: Page, study: str) -> 
     type_in(second, "anna")
     expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
     second.close()
-    page.wait_for_function("document.getElementById('late').naturalWidth > 0", timeout=WAIT)
+    wait_until(lambda: page.evaluate("document.getElementById('late').naturalWidth") > 0, 60)
     page.get_by_role("button", name="Account anna").click()
     page.get_by_role("menuitem", name="Sign out").click()
     page.wait_for_url("**/login")
@@ -270,6 +270,75 @@ def test_uploads_wait(site: Server, guarded: Page, tmp_path: Path) -> None:
     type_again(page)
     expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
     expect(page.get_by_label("Uploads", exact=True)).to_contain_text("4 objects stored", timeout=WAIT)
+
+
+REQUESTS = """() => {
+    window.said = [];
+    const say = (...words) => said.push(words.join(' '));
+    const given_up = new XMLHttpRequest();
+    for (const kind of ['load', 'abort', 'loadend']) given_up.addEventListener(kind, () => say('given up:', kind));
+    given_up.open('GET', '/dicomweb/studies');
+    given_up.send();
+    const request = new XMLHttpRequest();
+    request.responseType = 'arraybuffer';
+    for (const kind of ['readystatechange', 'progress', 'load', 'loadend', 'error']) {
+        request.addEventListener(kind, () => request.readyState > 1 && say('request:', kind, request.status));
+    }
+    request.onload = () => say('type:', request.getResponseHeader('content-type'), request.response.byteLength > 2);
+    request.open('GET', '/dicomweb/studies');
+    request.setRequestHeader('Accept', 'application/dicom+json');
+    request.send();
+    const headers = {'Tus-Resumable': '1.0.0', 'Upload-Length': '5', 'Content-Type': 'application/offset+octet-stream'};
+    const upload = new Request('/api/uploads', {method: 'POST', headers, body: 'bytes'});
+    fetch(upload).then(answer => answer.json()).then(found => say('body:', found.length, found.offset));
+    const giving_up = new AbortController();
+    fetch('/dicomweb/studies', {signal: giving_up.signal}).catch(error => say('given up:', error.name));
+    const another = {headers: {Authorization: 'Bearer x'}};
+    fetch('/dicomweb/studies', another).then(answer => say('another way:', answer.status));
+    window.give_up = () => { given_up.abort(); giving_up.abort(); };
+}"""
+
+
+def test_requests_of_every_kind_wait(site: Server, guarded: Page, study: str) -> None:
+    """Scripts hear of the good answer alone; what they give up meanwhile is not made; what is refused again is said."""
+    page = guarded
+    page.goto(site.web_url)
+    type_in(page, "anna")
+    expect(page.get_by_role("button", name="Account anna")).to_be_visible(timeout=WAIT)
+    lose(page, site)
+    page.evaluate(REQUESTS)
+    form(page)
+    page.evaluate("give_up()")
+    assert set(page.evaluate("said")) <= {"given up: abort", "given up: loadend"}
+    type_again(page)
+    wait_until(lambda: page.evaluate("said.length") >= 12, 60)
+    said = page.evaluate("said")
+    assert [one for one in said if one.startswith("request:")] == [
+        *["request: readystatechange 200"] * 2,
+        "request: progress 200",
+        "request: readystatechange 200",
+        "request: load 200",
+        "request: loadend 200",
+    ]
+    assert {"type: application/dicom+json true", "body: 5 5", "another way: 401", "given up: AbortError"} <= set(said)
+    assert "given up: load" not in said
+
+
+def test_a_login_that_is_not_ours(server: Server, guarded: Page) -> None:
+    """A proxy before the server asks for it: it cannot be shown over the page, so a window of its own is offered."""
+    page = guarded
+    page.goto(server.web_url)
+    expect(page.get_by_label("Patient name or ID")).to_be_visible(timeout=WAIT)
+    for address in ("**/dicomweb/**", "**/api/session"):
+        page.route(address, lambda route: route.fulfill(status=401, body="<html>", content_type="text/html"))
+    page.get_by_label("Patient name or ID").fill("nobody at all")
+    go_on = page.locator(DIALOG).get_by_role("button", name="Go on")
+    go_on.click(timeout=WAIT)
+    expect(page.locator(DIALOG).get_by_role("link", name="Sign in")).to_have_attribute("target", "_blank")
+    page.unroute_all()
+    go_on.click()
+    expect(page.locator(DIALOG)).to_be_hidden(timeout=WAIT)
+    expect(page.get_by_text("No study matches.")).to_be_visible(timeout=WAIT)
 
 
 def test_the_screen_is_covered_without_a_request(site: Server, guarded: Page) -> None:
