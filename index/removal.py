@@ -19,6 +19,8 @@ from index.tables import disagreements, instances, patients, series, studies, st
 _LISTS = {"ModalitiesInStudy": "modalities_in_study", "BodyPartExamined": "body_parts_in_study"}
 """Lists of a study's values that have terms, in the order in which the series' values are read."""
 
+_STATUS = studies.c.interpretation_status_id
+
 
 class Removal:
     """The statements, compiled once for a database."""
@@ -32,10 +34,7 @@ class Removal:
         of_series = database.one_of(instances.c.series_fk, "rows")
         self._delete_instances = prepare(delete(instances).where(in_rows[instances]).returning(instances.c.series_fk))
         self._above = prepare(
-            select(
-                *(studies.c.patient_fk, studies.c.id, series.c.id, series.c.sop_classes),
-                studies.c.interpretation_status_id,
-            )
+            select(studies.c.patient_fk, studies.c.id, series.c.id, series.c.sop_classes, _STATUS)
             .select_from(series.join(studies, series.c.study_fk == studies.c.id))
             .where(in_rows[series])
         )

@@ -210,6 +210,7 @@ PATHS: Final[Mapping[str, Any]] = {
     "/icon.svg": _page("icon", "Our icon", "image/svg+xml"),
     "/app-config.js": _page("viewerConfiguration", "What the viewer is told", "text/javascript"),
     "/viewer": {"get": _get("viewerEntrance", "On to the viewer", {"307": answer("To /viewer/")})},
+    "/viewer-{name}": _page("viewerExtension", "What we add to the viewer", "text/javascript", "name", also=(404,)),
     "/viewer/{rest}": _page("viewer", "The viewer's one page", "text/html", "rest", also=(404, 503)),
     "/ui/{path}": _page("pageFile", "Files of the study list", "text/javascript", "path"),
     "/sign-in/{name}": _page("signInFile", "Files of the sign-in", "text/javascript", "name"),

@@ -60,7 +60,10 @@ def routes(settings: Settings) -> list[Route]:
         return _answer(request, config, "text/javascript; charset=utf-8", {})
 
     async def extension(request: Request) -> Response:
-        return _answer(request, extensions[request.scope["path"]], "text/javascript; charset=utf-8", {})
+        found = extensions.get(request.scope["path"])
+        if found is None:
+            raise HTTPException(404)
+        return _answer(request, found, "text/javascript; charset=utf-8", {})
 
     async def file(request: Request) -> Response:
         found = table.get(request.path_params["path"])
@@ -75,7 +78,7 @@ def routes(settings: Settings) -> list[Route]:
         Route("/viewer", entrance, methods=["GET"]),
         Route("/viewer/{rest:path}", page, methods=["GET"]),
         Route("/app-config.js", configuration, methods=["GET"]),
-        *(Route(address, extension, methods=["GET"]) for address in extensions),
+        Route("/viewer-{name}", extension, methods=["GET"]),
         Route("/{path:path}", file, methods=["GET"]),
     ]
 
