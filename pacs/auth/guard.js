@@ -227,9 +227,10 @@
     if (element instanceof HTMLImageElement) element.src = element.src;
     else if (element instanceof HTMLObjectElement) element.data = element.data;
     else if (element instanceof HTMLMediaElement) {
-      const at = element.currentTime;
+      const { currentTime, paused } = element;
       element.load();
-      element.currentTime = at;
+      element.currentTime = currentTime;
+      if (!paused) void element.play().catch(() => {});
     }
   };
 
