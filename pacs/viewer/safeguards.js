@@ -5,7 +5,8 @@
    2. Videos are known by their transfer syntax, whatever their SOP class: endoscopy, ultrasound, angiography.
    3. Slides that lack what the slide viewer takes for granted get the values that mean "nothing special".
    4. A parametric map is laid over the images that it was made from, whatever else their series holds.
-   5. A frame that cannot be fetched is no error of the page.
+   5. A report that the archive did not take leaves the list of series, where OHIF puts it before it is stored.
+   6. A frame that cannot be fetched is no error of the page.
 
    It touches OHIF only through the arguments of `preRegistration` and imports nothing of it. */
 
@@ -13,7 +14,6 @@ const VIDEO = '@ohif/extension-dicom-video.sopClassHandlerModule.dicom-video';
 const SLIDES = /\.sopClassHandlerModule\.DicomMicroscopySopClassHandler$/;
 const MAPS = /\.sopClassHandlerModule\.dicom-pmap$/;
 const VIEWPORT = /\.viewportModule\./;
-const UNSUPPORTED = '@ohif/extension-default.sopClassHandlerModule.not-supported-display-sets-handler';
 
 /* Classes whose instances may be videos besides those that OHIF knows as such (PS3.5 8.2.5 to 8.2.8 name none). */
 const MAYBE_VIDEO = [
@@ -25,8 +25,13 @@ const MAYBE_VIDEO = [
   '1.2.840.10008.5.1.4.1.1.77.1.4', // VL Photographic
   '1.2.840.10008.5.1.4.1.1.77.1.5.1', // Ophthalmic Photography 8 Bit
 ];
-const MPEG_2 = /^1\.2\.840\.10008\.1\.2\.4\.10[01](\.1)?$/;
-const FRAGMENTABLE = /^(1\.2\.840\.10008\.1\.2\.4\.10[2-6])\.1$/;
+const H_264 = '1.2.840.10008.1.2.4.102';
+const plays = codecs => document.createElement('video').canPlayType(`video/mp4; codecs="${codecs}"`) !== '';
+const KINDS = [
+  { name: 'MPEG-2', named: /^1\.2\.840\.10008\.1\.2\.4\.10[01](\.1)?$/, plays: () => false },
+  { name: 'H.264', named: /^1\.2\.840\.10008\.1\.2\.4\.10[2-6](\.1)?$/, plays: () => plays('avc1.640028') },
+  { name: 'H.265', named: /^1\.2\.840\.10008\.1\.2\.4\.10[78]$/, plays: () => plays('hvc1.1.6.L120.90') },
+];
 
 /* An element of React 18 without React, which OHIF keeps to itself. */
 const element = (type, props) => ({
@@ -101,27 +106,31 @@ Boundary.prototype.isReactComponent = {};
 const bounded = Component =>
   function BoundedViewport(props) {
     const displaySets = props.displaySets ?? [];
+    const [displaySet] = displaySets;
     return element(Boundary, {
-      shown: displaySets.map(displaySet => displaySet.displaySetInstanceUID).join(),
-      displaySet: displaySets[0],
-      children: element(Component, props),
+      shown: displaySets.map(({ displaySetInstanceUID }) => displaySetInstanceUID).join(),
+      displaySet,
+      children: displaySet?.cannotDraw
+        ? element(Substitute, { displaySet, reason: displaySet.cannotDraw })
+        : element(Component, props),
     });
   };
 
-/* H.264 and H.265 play; MPEG-2 does not play in any browser and is listed as what cannot be shown. */
-function videos(entry, entryOf) {
+/* Every browser plays H.264, some play H.265, none plays MPEG-2. What does not play is shown as a picture. */
+function videos(entry) {
   const make = entry.getDisplaySetsFromSeries;
   entry.sopClassUids.push(...MAYBE_VIDEO);
-  entry.getDisplaySetsFromSeries = instances => {
-    for (const instance of instances) {
-      const [, same] = FRAGMENTABLE.exec(instance.AvailableTransferSyntaxUID) ?? [];
-      if (same) instance.AvailableTransferSyntaxUID = same;
-    }
-    const old = instances.filter(instance => MPEG_2.test(instance.AvailableTransferSyntaxUID));
-    const playable = instances.filter(instance => !old.includes(instance));
-    const refused = old.length ? entryOf(UNSUPPORTED).getDisplaySetsFromSeries(old) : [];
-    return [...(playable.length ? make(playable) : []), ...refused];
-  };
+  entry.getDisplaySetsFromSeries = instances =>
+    instances.flatMap(instance => {
+      const syntax = String(instance.AvailableTransferSyntaxUID);
+      const kind = KINDS.find(({ named }) => named.test(syntax));
+      if (!kind) return make([instance]);
+      instance.AvailableTransferSyntaxUID = H_264;
+      const made = make([instance]);
+      instance.AvailableTransferSyntaxUID = syntax;
+      if (!kind.plays()) made.forEach(displaySet => (displaySet.cannotDraw = `this browser plays no ${kind.name} video`));
+      return made;
+    });
 }
 
 /* Type 1 attributes of a slide that the drawing relies on (PS3.3 C.8.12.4, C.8.12.5); nothing of this is stored. */
@@ -166,7 +175,7 @@ function amend(extensionManager, services) {
   extensionManager.getModuleEntry = id => {
     const entry = entryOf(id);
     if (!entry || amended.has(entry)) return entry;
-    if (id === VIDEO) videos(entry, entryOf);
+    if (id === VIDEO) videos(entry);
     else if (SLIDES.test(id)) slides(entry);
     else if (MAPS.test(id)) maps(entry, services);
     else if (VIEWPORT.test(id) && entry.component) entry.component = bounded(entry.component);
@@ -176,11 +185,34 @@ function amend(extensionManager, services) {
   };
 }
 
+/* OHIF lists what it is about to store. Who reads on must not take it for saved. */
+const guarded = new WeakSet();
+function saves({ store }, { displaySetService }) {
+  if (!store?.dicom || guarded.has(store)) return;
+  guarded.add(store);
+  const send = store.dicom;
+  store.dicom = async (dataset, ...rest) => {
+    try {
+      return await send(dataset, ...rest);
+    } catch (error) {
+      const listed = displaySetService.getActiveDisplaySets();
+      for (const { SOPInstanceUID, displaySetInstanceUID } of [...listed])
+        if (SOPInstanceUID && SOPInstanceUID === dataset.SOPInstanceUID)
+          displaySetService.deleteDisplaySet(displaySetInstanceUID);
+      const status = error.status ? ` (status ${error.status})` : '';
+      throw new Error(`The archive did not take it${status}. Everything is still here: save it again.`, { cause: error });
+    }
+  };
+}
+
 export default {
   id: 'pacs-safeguards',
   preRegistration({ extensionManager, servicesManager, appConfig }) {
     /* OHIF calls it without looking whether it is there. */
     appConfig.httpErrorHandler ??= () => {};
     amend(extensionManager, servicesManager.services);
+  },
+  onModeEnter({ extensionManager, servicesManager }) {
+    saves(extensionManager.getActiveDataSource()[0], servicesManager.services);
   },
 };
