@@ -39,6 +39,20 @@ function Series({ study, ds, onTags }: { study: string; ds: DataSet; onTags: (se
   );
 }
 
+/** What is known, each in one piece, so that lines break between them. */
+function Facts({ of }: { of: string[] }) {
+  return (
+    <Text size="sm" c="dimmed" className="facts">
+      {of.filter(Boolean).map((fact, index, all) => (
+        <span key={fact}>
+          {fact}
+          {index < all.length - 1 && " ·"}
+        </span>
+      ))}
+    </Text>
+  );
+}
+
 export function StudyDetails({ study, hasViewer }: Props) {
   const [tags, setTags] = useState<string | null>(null);
   const series = useQuery({ queryKey: ["series", study.uid], queryFn: ({ signal }) => seriesOf(study.uid, signal) });
@@ -54,9 +68,7 @@ export function StudyDetails({ study, hasViewer }: Props) {
         <Title order={2} size="h4">
           {name(ds, "00100010") || "No name"}
         </Title>
-        <Text size="sm" c="dimmed">
-          {who.filter(Boolean).join(" · ")}
-        </Text>
+        <Facts of={who} />
       </div>
       <div>
         <Group gap="xs" wrap="nowrap" justify="space-between">
@@ -67,30 +79,24 @@ export function StudyDetails({ study, hasViewer }: Props) {
             {status.label}
           </Badge>
         </Group>
-        <Text size="sm" c="dimmed">
-          {[`${day(when)} ${timeOfDay(text(ds, "00080030"))}`.trim(), text(ds, "00080050") && `accession ${text(ds, "00080050")}`]
-            .filter(Boolean)
-            .join(" · ")}
-        </Text>
-        <Text size="sm" c="dimmed">
-          {[
-            parts.join(", "),
+        <Facts of={[`${day(when)} ${timeOfDay(text(ds, "00080030"))}`.trim(), text(ds, "00080050") && `accession ${text(ds, "00080050")}`]} />
+        <Facts
+          of={[
+            ...parts,
             plural(Number(text(ds, "00201206")), "series"),
             plural(Number(text(ds, "00201208")), "image"),
             name(ds, "00080090") && `for ${name(ds, "00080090")}`,
-          ]
-            .filter(Boolean)
-            .join(" · ")}
-        </Text>
+          ]}
+        />
       </div>
-      <Group gap="xs">
+      <Group gap={6}>
         <Button component="a" href={viewer([uid])} disabled={!hasViewer} px="sm" leftSection={<IconEye size={18} />}>
           Open
         </Button>
-        <Button component="a" href={zip(uid)} download={`${text(ds, "00100020") || "study"}.zip`} variant="default" px="sm">
+        <Button component="a" href={zip(uid)} download={`${text(ds, "00100020") || "study"}.zip`} variant="default" px="xs">
           Download
         </Button>
-        <Button variant="default" px="sm" disabled={!series.data?.length} onClick={() => setTags(text(series.data?.[0] ?? {}, "0020000E"))}>
+        <Button variant="default" px="xs" disabled={!series.data?.length} onClick={() => setTags(text(series.data?.[0] ?? {}, "0020000E"))}>
           Attributes
         </Button>
       </Group>

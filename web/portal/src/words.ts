@@ -120,5 +120,8 @@ const MODALITIES: Record<string, string> = {
   XC: "External camera photography",
 };
 
-export const modalityChoices = Object.keys(MODALITIES);
+const COMMON = ["CT", "MR", "US", "CR", "DX", "MG", "PT", "NM", "XA", "RF"];
+
+/** The common ones first. */
+export const modalityChoices = [...new Set([...COMMON, ...Object.keys(MODALITIES)])];
 export const modalityName = (code: string): string => MODALITIES[code] ?? code;
