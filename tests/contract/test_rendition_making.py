@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from config import settings
 from index.access import Scope
+from index.errors import CannotUnderstand, Conflict
 from index.records import InstanceKey, Origin, StoredInstance, StoreOutcome, Wanted
 from storage import deletion, purging, renditions, tasks
 from storage.rendition_making import Workshop, make, why_not
@@ -352,15 +353,15 @@ def test_a_rebuilt_index_takes_them_up_again(make_house: MakeHouse, tmp_path: Pa
     assert swept.removed == 1 and len(rendition_keys(empty)) == 3
 
 
-def test_a_lost_index_costs_no_rendition(make_house: MakeHouse) -> None:
+def test_a_lost_index_costs_no_rendition(local: House, tmp_path: Path) -> None:
     """The sweep must first be content with the originals."""
-    house = make_house()
-    house.store(as_file(a_dataset()))
-    make_all(house)
-    empty = make_house()
-    with pytest.raises(Exception, match="rebuild it"):
-        deletion.sweep(empty.catalog, house.blobs, now=_later(2 * HOUR_SECONDS))
-    assert len(rendition_keys(house)) == 1
+    local.store(as_file(a_dataset()))
+    make_all(local)
+    empty = archives.embedded(tmp_path / "empty")
+    with pytest.raises(Conflict, match="rebuild it"):
+        deletion.sweep(empty.catalog, local.blobs, now=_later(2 * HOUR_SECONDS))
+    empty.close()
+    assert len(rendition_keys(local)) == 1
 
 
 def test_encoders_are_not_believed(local: House, tmp_path: Path) -> None:
@@ -372,6 +373,6 @@ def test_encoders_are_not_believed(local: House, tmp_path: Path) -> None:
     assert why_not(one, dataset) == ""
     dataset["00280010"]["Value"] = [32]
     workshop = Workshop(local.blobs, local.limits, local.rules, str(tmp_path))
-    with pytest.raises(Exception, match="A frame has 512 bytes"):
+    with pytest.raises(CannotUnderstand, match="A frame has 512 bytes"):
         list(make(workshop, "default", one, dataset, HTJ2KLosslessRPCL))
     assert rendition_keys(local) == []

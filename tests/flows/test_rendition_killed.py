@@ -4,6 +4,7 @@ import io
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -24,11 +25,13 @@ from tests.servers import postgresql_url
 FRAMES = 200
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("renditions")
-    url = postgresql_url() if request.param == "postgresql" else f"sqlite:///{folder}/data/index.sqlite"
-    running = start(folder, database={"url": url}, renditions={"rules": [{"minimum_frames": 100}], "after_seconds": 0})
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """On PostgreSQL: SQLite is what the other tests with a worker have (`tests/protocol/test_web_renditions.py`)."""
+    url = postgresql_url()
+    running = start(
+        tmp_path, database={"url": url}, renditions={"rules": [{"minimum_frames": 100}], "after_seconds": 0}
+    )
     yield running
     running.stop()
 
