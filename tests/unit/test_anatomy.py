@@ -1,7 +1,7 @@
 """Sides and regions of images, whatever an image says."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.anatomy import anatomic_region, laterality
@@ -54,6 +54,7 @@ anything = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from([SHARED, REGION, "00200060"]), st.lists(anything).map(lambda v: sequence(*v))))
 def test_what_is_damaged_says_nothing(dataset: dict[str, object]) -> None:
     assert laterality(dataset) in ("", "L", "R", "B")
