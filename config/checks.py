@@ -69,6 +69,9 @@ def _check_renditions(renditions: Renditions) -> None:
             for uid in getattr(rule, name):
                 if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", uid):
                     raise SettingsError(f"{where}.{name}: {uid!r} is not a UID")
+        for modality in rule.modalities:
+            if not re.fullmatch(r"[A-Z0-9_]{1,16}", modality):
+                raise SettingsError(f"{where}.modalities: {modality!r} is not a modality such as CT")
 
 
 def _check_dimse(dimse: Dimse) -> None:

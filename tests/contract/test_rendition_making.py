@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from config import settings
 from index.access import Scope
-from index.errors import CannotUnderstand, Conflict
+from index.errors import CannotUnderstand, Conflict, NotFound
 from index.records import InstanceKey, Origin, StoredInstance, StoreOutcome, Wanted
 from storage import deletion, purging, renditions, tasks
 from storage.rendition_making import Workshop, make, why_not
@@ -275,6 +275,8 @@ def test_deleted_restored_purged(house: House) -> None:
     make_all(house)
     house.catalog.removals.delete(SCOPE, (key.study_instance_uid, None, None), ADMINISTRATOR, 30.0)
     assert house.catalog.renditions.counts(SCOPE) == []
+    with pytest.raises(NotFound):
+        file_as(house, key, HTJ2KLosslessRPCL)
     (removal,) = house.catalog.removals.entries(SCOPE)
     house.catalog.removals.restore(SCOPE, removal.number, ADMINISTRATOR, None)
     assert house.catalog.renditions.of(SCOPE, instance(house, key)) is not None
