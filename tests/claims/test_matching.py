@@ -1,6 +1,7 @@
 """Every attribute and matching kind of the conformance statement finds what it should and nothing else."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import httpx
@@ -36,6 +37,7 @@ SPECIAL: dict[str, tuple[Any, Any]] = {
     "SOPClassUID": (CT, MR),
 }
 GIVEN = {"ModalitiesInStudy": "Modality", "SOPClassesInStudy": "SOPClassUID"}
+BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 
 
@@ -52,7 +54,7 @@ def instance(which: int) -> Dataset:
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = SYNTAXES[which]
     for keyword, row in ROWS.items():
-        if row["matching"] != "none" and row["VR"] != "UI" and keyword not in GIVEN:
+        if row["matching"] != "none" and row["VR"] != "UI" and keyword not in (*GIVEN, "InterpretationStatusID"):
             setattr(ds, keyword, None if which == 2 else value(keyword, which))
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         setattr(ds, keyword, generate_uid())
@@ -61,19 +63,34 @@ def instance(which: int) -> Dataset:
     return ds
 
 
+def report(of: Dataset, verified: str) -> Dataset:
+    """A report that says the same of its patient, study and series as the object that it is about."""
+    ds = deepcopy(of)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = BASIC_TEXT_SR
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.SeriesInstanceUID = generate_uid()
+    title = Dataset()
+    title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = "18748-4", "LN", "Diagnostic Imaging Report"
+    ds.ConceptNameCodeSequence = [title]
+    ds.CompletionFlag, ds.VerificationFlag = "COMPLETE", verified
+    return ds
+
+
 class Archive:
-    """A server with three objects, each of a patient of its own."""
+    """A server with three objects, each of a patient of its own; the first is reported, of the second is a draft."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.objects = [instance(which) for which in range(3)]
         self.client = httpx.Client(base_url=server.dicomweb_url)
-        for ds in self.objects:
+        reports = [report(ds, said) for ds, said in zip(self.objects, ("VERIFIED", "UNVERIFIED"), strict=False)]
+        self._all = list(zip("ABCAB", [*self.objects, *reports], strict=True))
+        for _, ds in self._all:
             assert stow(self.client, write(ds)).status_code == 200
 
     def names(self, level: str, found: list[str]) -> set[str]:
         """Which objects these unique keys belong to."""
-        keys = {str(ds[UNIQUE[level]].value): "ABC"[number] for number, ds in enumerate(self.objects)}
+        keys = {str(ds[UNIQUE[level]].value): name for name, ds in self._all}
         return {keys[uid] for uid in found}
 
     def qido(self, level: str, **parameters: str) -> set[str]:
@@ -86,7 +103,7 @@ class Archive:
         """With the unique keys of the levels above, as a hierarchical query has them."""
         asked = {"SOPInstanceUID": ""} if level == "IMAGE" else {}
         studies, series = (
-            [getattr(ds, name) for ds in self.objects] for name in ("StudyInstanceUID", "SeriesInstanceUID")
+            [getattr(ds, name) for _, ds in self._all] for name in ("StudyInstanceUID", "SeriesInstanceUID")
         )
         asked |= {"StudyInstanceUID": studies if level in ("SERIES", "IMAGE") else ""}
         if level in ("SERIES", "IMAGE"):
@@ -110,6 +127,8 @@ def text_of(archive: Archive, keyword: str) -> str:
     """The first object's value."""
     if keyword == "AvailableTransferSyntaxUID":
         return str(SYNTAXES[1])
+    if keyword == "InterpretationStatusID":
+        return "APPROVED"  # No object says it: it follows from the reports.
     return str(getattr(archive.objects[0], GIVEN.get(keyword, keyword)))
 
 
