@@ -122,7 +122,9 @@
 
   const goOnAs = (name) => {
     if (user === name || !access.required) return undefined;
-    // What is on the screen is another person's: begin anew, and let nothing that waits go on meanwhile.
+    // What is on the screen is another person's, and what the list was asked for behind the address's # as well: begin
+    // anew, and let nothing that waits go on meanwhile.
+    history.replaceState(null, '', location.pathname + location.search);
     location.reload();
     return new Promise(() => {});
   };

@@ -18,7 +18,9 @@
   const next = () => {
     try {
       const wanted = new URL(asked.get('next') || '/', location.origin);
-      return wanted.origin === location.origin ? wanted.pathname + wanted.search + wanted.hash : '/';
+      // What the list was asked for stands behind the #, which browsers keep when they are led here.
+      const hash = wanted.hash || (isEmbedded ? '' : location.hash);
+      return wanted.origin === location.origin ? wanted.pathname + wanted.search + hash : '/';
     } catch {
       return '/';
     }
@@ -58,7 +60,7 @@
 
   document.addEventListener('DOMContentLoaded', () => {
     const form = document.forms[0];
-    const known = new URLSearchParams(location.hash.slice(1)).get('name');
+    const known = isEmbedded && new URLSearchParams(location.hash.slice(1)).get('name');
     form.elements.next.value = next();
     if (known) form.elements.name.value = known;
     (known ? form.elements.password : form.elements.name).focus();
