@@ -13,11 +13,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from config.settings import Settings
 from dicomweb.routes import routes
+from dicomweb.service import Service
 from index.access import Principal
 from pacs import openapi, portal
 from pacs.auth.gate import PUBLIC_PATHS, Gate, Identify
@@ -72,7 +73,7 @@ def _host_names(settings: Settings) -> list[str]:
 def pages(services: Services, news: News, reception: Reception | None = None) -> Starlette:
     """All routes. Never to be served without the gate."""
     archive, settings = services.archive, services.settings
-    dicomweb = Mount("/dicomweb", routes=routes(archive, settings))
+    dicomweb = Service("/dicomweb", routes(archive, settings))
     start_page = portal.routes(settings, viewer=viewer.is_installed(settings))
     own = [Route("/healthz", _healthy), *start_page, *news.routes(), *removed.routes(archive)]
     own += priors.routes(archive)

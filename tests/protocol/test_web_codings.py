@@ -7,7 +7,7 @@ import brotli
 import httpx
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import datasets
@@ -126,11 +126,13 @@ def test_headers_are_read_as_the_rfc_says(header: str, coding: str) -> None:
     assert coding_of(header) == coding
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_header_is_too_odd(header: str) -> None:
     assert coding_of(header) in ("", *UNPACKED)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=5000)), st.sampled_from(list(UNPACKED)))
 def test_blocks_come_back_whole(blocks: list[bytes], coding: str) -> None:
     assert UNPACKED[coding](b"".join(packed(blocks, coding))) == b"".join(blocks)
