@@ -11,6 +11,9 @@ from pacs.auth import guard
 EXTENSIONS: Final = {f"/viewer-{name}": name for name in ("safeguards.js", "images.js", "priors.js")}
 """Extensions of OHIF that it loads from us when it starts: address -> file beside this module."""
 
+_LOOPS: Final = ("US", "IVUS", "XA", "RF", "ES", "OT")
+"""Modalities whose images with a frame time are loops: they play when they are opened."""
+
 _DICOMWEB: Final = "/dicomweb"
 _DATA_SOURCE: Final = "@ohif/extension-default.dataSourcesModule.dicomweb"
 
@@ -29,8 +32,14 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "showStudyList": True,
         "modes": [],
         "extensions": list(EXTENSIONS),
-        # No tour over the first picture.
-        "customizationService": {"global": {"ohif.tours": {"$set": []}}},
+        "customizationService": {
+            "global": {
+                # No tour over the first picture.
+                "ohif.tours": {"$set": []},
+                "autoCineModalities": {"$set": list(_LOOPS)},
+            }
+        },
+        "autoPlayCine": True,
         "investigationalUseDialog": {"option": "never"},
         "maxNumberOfWebWorkers": 3,
         "strictZSpacingForVolumeViewport": True,
