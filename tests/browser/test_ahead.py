@@ -23,7 +23,7 @@ def test_the_viewer_begins_with_what_the_list_has_fetched(site: Server, page: Pa
     page.goto(site.web_url)
     page.locator(f'tr[data-uid="{study.study_instance_uid}"]').wait_for(timeout=60_000)
     page.wait_for_function(
-        f"() => performance.getEntriesByType('resource').some(one => one.name.includes('{PROGRAM}') && one.responseEnd)",
+        f"() => performance.getEntriesByType('resource').some(it => it.name.includes('{PROGRAM}') && it.responseEnd)",
         timeout=60_000,
     )
     (ahead,) = programs(page)
