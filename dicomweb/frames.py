@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import Final
 
 from dicomweb.accept import FRAMES, Choice
 from dicomweb.caching import entity_tag, instance_headers, not_modified
@@ -44,10 +45,13 @@ def frame_numbers(text: str) -> list[int]:
     return [int(item) for item in items]
 
 
+_ANY: Final = Wanted(never=NEVER_ON_THE_WEB, viewable=True)
+
+
 def _wanted(choices: Sequence[Choice]) -> Wanted:
     """All acceptable syntaxes at once: the archive then takes the stored one, if it is among them."""
     if any(choice.as_stored_ok for choice in choices):
-        return Wanted(never=NEVER_ON_THE_WEB)
+        return _ANY
     uids = dict.fromkeys(uid for choice in choices for uid in choice.transfer_syntax_uids)
     return Wanted(tuple(uids), as_stored_ok=False, never=NEVER_ON_THE_WEB)
 
@@ -65,7 +69,7 @@ def open_frames(call: Call, where: InstanceKey | StoredInstance, choices: Sequen
             refusal = error
     if not any(choice.fallback for choice in choices):
         raise refusal
-    return call.archive.open_frames(call.principal, where, Wanted(never=NEVER_ON_THE_WEB))
+    return call.archive.open_frames(call.principal, where, _ANY)
 
 
 def packaging_of(choices: Sequence[Choice], transfer_syntax_uid: str) -> tuple[str, str]:

@@ -122,6 +122,8 @@ class Wanted:
     never: frozenset[str] = frozenset()
     """Syntaxes that must not leave even when stored so. The web passes `storage.transfer.NEVER_ON_THE_WEB`; with
     `as_stored_ok` such objects are then made Explicit VR Little Endian."""
+    viewable: bool = False
+    """True: whoever takes any syntax gets frames in one that viewers in browsers can show."""
 
 
 @dataclass(frozen=True, slots=True)

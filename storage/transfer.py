@@ -166,17 +166,18 @@ def plan_frames(stored_uid: str, wanted: Wanted, *, half_colour: bool = False) -
 
     A native frame has no VR: implicit, explicit and deflated little endian frames are the same bytes and
     all leave as Explicit VR Little Endian; only big endian ones are swapped (`decode`). Where two native pixels share
-    their chrominance (`half_colour`), only whoever names Explicit VR Little Endian gets that: viewers in browsers
-    expect three samples for each pixel, so that for any syntax the frame leaves compressed, with three.
+    their chrominance (`half_colour`) and the frame is to be `viewable`, only whoever names Explicit VR Little Endian
+    gets that: viewers in browsers expect three samples for each pixel, so that it leaves compressed, with three.
     """
+    viewable = wanted.viewable and wanted.as_stored_ok
     if stored_uid in NATIVE:
-        if half_colour and wanted.as_stored_ok and EXPLICIT_LITTLE not in wanted.transfer_syntax_uids:
+        if half_colour and viewable and EXPLICIT_LITTLE not in wanted.transfer_syntax_uids:
             return Plan("transcode", JPEG_LS_LOSSLESS)
         as_explicit = EXPLICIT_LITTLE in wanted.transfer_syntax_uids or wanted.as_stored_ok
         if as_explicit and EXPLICIT_LITTLE not in wanted.never:
             return Plan("decode" if stored_uid == EXPLICIT_BIG else "as_stored", EXPLICIT_LITTLE)
     elif _leaves_as_stored(stored_uid, wanted) and (
-        stored_uid not in UNSEEN or stored_uid in wanted.transfer_syntax_uids
+        not viewable or stored_uid not in UNSEEN or stored_uid in wanted.transfer_syntax_uids
     ):
         return Plan("as_stored", stored_uid)
     for target in _targets(wanted):

@@ -27,6 +27,7 @@ MPEG4 = "1.2.840.10008.1.2.4.102"
 PROGRESSIVE, JPEG_XL = "1.2.840.10008.1.2.4.55", "1.2.840.10008.1.2.4.110"
 PRIVATE = "1.2.3.4"
 WEB = Wanted((EXPLICIT,), as_stored_ok=True, never=NEVER_ON_THE_WEB)
+VIEWER = Wanted(never=NEVER_ON_THE_WEB, viewable=True)
 
 
 def only(*uids: str, **more: bool) -> Wanted:
@@ -96,9 +97,11 @@ def test_what_cannot_be_made_is_refused(stored: str, wanted: Wanted) -> None:
         (J2K, only(JPEG_LS), Plan("transcode", JPEG_LS)),
         (EXPLICIT, only(JPEG_LS), Plan("transcode", JPEG_LS)),
         (MPEG4, WEB, Plan("as_stored", MPEG4)),
-        (PROGRESSIVE, Wanted(), Plan("decode", EXPLICIT)),
+        (PROGRESSIVE, VIEWER, Plan("decode", EXPLICIT)),
+        (PROGRESSIVE, Wanted(), Plan("as_stored", PROGRESSIVE)),
+        (J2K, VIEWER, Plan("as_stored", J2K)),
         (PROGRESSIVE, only(J2K, PROGRESSIVE), Plan("as_stored", PROGRESSIVE)),
-        (JPEG_XL, WEB, Plan("decode", EXPLICIT)),
+        (JPEG_XL, VIEWER, Plan("decode", EXPLICIT)),
     ],
 )
 def test_frames(stored: str, wanted: Wanted, expected: Plan) -> None:
@@ -107,7 +110,8 @@ def test_frames(stored: str, wanted: Wanted, expected: Plan) -> None:
 
 def test_native_frames_with_half_the_colour() -> None:
     for stored in (IMPLICIT, EXPLICIT, DEFLATED):
-        assert plan_frames(stored, Wanted(), half_colour=True) == Plan("transcode", JPEG_LS)
+        assert plan_frames(stored, VIEWER, half_colour=True) == Plan("transcode", JPEG_LS)
+        assert plan_frames(stored, Wanted(), half_colour=True) == Plan("as_stored", EXPLICIT)
         assert plan_frames(stored, WEB, half_colour=True) == Plan("as_stored", EXPLICIT)
         assert plan_frames(stored, only(EXPLICIT), half_colour=True) == Plan("as_stored", EXPLICIT)
 
