@@ -38,7 +38,7 @@ def _object(rng: random.Random, where: tuple[str, str, str, int]) -> Dataset:
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SeriesNumber = where
     ds.SOPInstanceUID, ds.SOPClassUID, ds.Modality = generate_uid(), STORAGE, "OT"
-    ds.BodyPartExamined = rng.choice(["HEAD", "KNEE", ""])
+    ds.ProtocolName = rng.choice(["HEAD", "KNEE", ""])
     if rng.random() < 0.8:
         ds.OperatorsName = rng.sample(NAMES, rng.randint(1, 2))
     if rng.random() < 0.8:

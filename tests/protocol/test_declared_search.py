@@ -27,7 +27,7 @@ TAGS = {"STUDY": "0020000D", "SERIES": "0020000E", "IMAGE": "00080018"}
 
 CODES = "RequestAttributesSequence.RequestedProcedureCodeSequence"
 DECLARED = {
-    "STUDY": ("RequestAttributesSequence.ScheduledProcedureStepID", "BodyPartExamined", "ContentDate"),
+    "STUDY": ("RequestAttributesSequence.ScheduledProcedureStepID", "ProtocolName", "ContentDate"),
     "SERIES": (f"{CODES}.CodeValue", f"{CODES}.CodingSchemeDesignator", "ContentTime"),
     "IMAGE": ("AcquisitionDateTime", "DistanceSourceToDetector", "FrameOfReferenceUID"),
 }
@@ -114,8 +114,8 @@ def test_nested_private_and_public_attributes_match_as_brute_force_does(house: H
             assert house.search("SERIES", **{name: mark}) == wanted
         assert house.search("SERIES", **{"00190042": CREATOR, "0019420A": mark}) == wanted
     for part in ("HEAD", "KNEE"):
-        assert house.search("STUDY", BodyPartExamined=part) == house.expected(
-            "STUDY", lambda ds, p=part: ds.BodyPartExamined == p
+        assert house.search("STUDY", ProtocolName=part) == house.expected(
+            "STUDY", lambda ds, p=part: ds.ProtocolName == p
         )
 
 
