@@ -210,8 +210,9 @@ def test_cancel_while_the_destination_takes_its_time(archive, ports):
         receiver.hang.set()
         final = list(answers)[-1][0]
     assert final.Status == 0xFE00
-    assert final.NumberOfCompletedSuboperations == 1
-    assert final.NumberOfRemainingSuboperations == 2
+    # One more may have left while the request to cancel was on its way.
+    assert final.NumberOfCompletedSuboperations in (1, 2)
+    assert final.NumberOfCompletedSuboperations + final.NumberOfRemainingSuboperations == 3
 
 
 def test_the_destination_is_let_go_when_the_requestor_is_gone(archive, ports):
