@@ -335,7 +335,8 @@ def test_a_login_that_is_not_ours(server: Server, guarded: Page) -> None:
         page.route(address, lambda route: route.fulfill(status=401, body="<html>", content_type="text/html"))
     page.get_by_label("Patient name or ID").fill("nobody at all")
     go_on = page.locator(DIALOG).get_by_role("button", name="Go on")
-    go_on.click(timeout=WAIT)
+    with page.expect_response("**/api/session", timeout=WAIT):
+        go_on.click(timeout=WAIT)
     expect(page.locator(DIALOG).get_by_role("link", name="Sign in")).to_have_attribute("target", "_blank")
     page.unroute_all()
     go_on.click()

@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pydicom
 import pytest
 
-from tests.conftest import Server
+from tests.conftest import Server, start
 from tests.protocol.web import stow
 from tests.samples import sample
 
@@ -30,15 +31,23 @@ def libraries() -> Path:
     return FOLDER
 
 
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of their own: other tests store the sample in other syntaxes and under the same UIDs."""
+    running = start(tmp_path_factory.mktemp("javascript"))
+    yield running
+    running.stop()
+
+
 @pytest.mark.parametrize("name", ["ct_head_phantom_54/I100.dcm", "ct_syntaxes/RLELossless.dcm"])
-def test_viewer_libraries(server: Server, libraries: Path, name: str) -> None:
+def test_viewer_libraries(archive: Server, libraries: Path, name: str) -> None:
     path = sample(name)
     ds = pydicom.dcmread(path)
-    with httpx.Client(base_url=server.dicomweb_url) as client:
+    with httpx.Client(base_url=archive.dicomweb_url) as client:
         assert stow(client, path.read_bytes()).status_code == 200
     uids = (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
     run = subprocess.run(
-        ["node", "archive.mjs", server.dicomweb_url, *uids], cwd=libraries, capture_output=True, timeout=120, text=True
+        ["node", "archive.mjs", archive.dicomweb_url, *uids], cwd=libraries, capture_output=True, timeout=120, text=True
     )
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout.splitlines()[-1])
