@@ -1,18 +1,28 @@
-"""Chromium for measurements: each visit in a context of its own, so that nothing is cached, and its timings."""
+"""Chromium for measurements: each visit in a window that knows what was meant for it and no more, and its timings."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 PATIENCE_MS: Final = 180_000
 
 _CHROMIUM = Path("/usr/bin/chromium")
-_ARGUMENTS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    # Without hardware, composing the page by WebGL takes the processors from everything that is measured.
+    "--disable-gpu-compositing",
+)
 _SIZE = {"width": 1400, "height": 900}
+_VISITS = 4
 _ROOM = "performance.setResourceTimingBufferSize(20000);"
 _TIMES = "() => performance.getEntriesByType('resource').map((entry) => entry.toJSON())"
 
@@ -24,10 +34,9 @@ def chromium() -> Iterator["Browser"]:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
         raise RuntimeError("Playwright is missing; it comes with the packages for development") from error
-    executable = _CHROMIUM if _CHROMIUM.exists() else None
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
+            browser = playwright.chromium.launch(executable_path=_executable(), args=list(_ARGUMENTS))
             try:
                 yield browser
             finally:
@@ -37,16 +46,63 @@ def chromium() -> Iterator["Browser"]:
 
 
 @contextmanager
-def visit(browser: "Browser", address: str, *, watch: str) -> Iterator["Page"]:
-    """A page in a new context; the script `watch` runs in it before anything of its own."""
-    context = browser.new_context(viewport=_SIZE)  # type: ignore[arg-type]
-    try:
+def visit(browser: "Browser", address: str, *, watch: str = "", profile: Path | None = None) -> Iterator["Page"]:
+    """A page in a window of its own; the script `watch` runs in it before anything of its own.
+
+    The window begins with a copy of the profile, or as one that has never been anywhere.
+    """
+    with _window(browser, profile) as context:
         context.add_init_script(_ROOM + watch)
         page = context.new_page()
         page.goto(address, timeout=PATIENCE_MS)
         yield page
+
+
+def make_profile(browser: "Browser", folder: Path, address: str, drawn: str) -> None:
+    """The profile of somebody who has had this page before, often enough that the browser has compiled its programs.
+
+    `drawn` is the selector of what is waited for. Chromium keeps compiled programs from the third visit on.
+    """
+    with _persistent(browser, folder) as context:
+        for _ in range(_VISITS):
+            page = context.new_page()
+            page.goto(address, timeout=PATIENCE_MS)
+            page.locator(drawn).first.wait_for(timeout=PATIENCE_MS)
+            page.wait_for_timeout(1000)
+            page.close()
+
+
+@contextmanager
+def _window(browser: "Browser", profile: Path | None) -> Iterator["BrowserContext"]:
+    if profile is None:
+        context = browser.new_context(viewport=_SIZE)  # type: ignore[arg-type]
+        try:
+            yield context
+        finally:
+            context.close()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(profile, Path(folder) / "profile", ignore=shutil.ignore_patterns("Singleton*"))
+        with _persistent(browser, copy) as context:
+            yield context
+
+
+@contextmanager
+def _persistent(browser: "Browser", folder: Path) -> Iterator["BrowserContext"]:
+    context = browser.browser_type.launch_persistent_context(
+        folder,
+        executable_path=_executable(),
+        args=list(_ARGUMENTS),
+        viewport=_SIZE,  # type: ignore[arg-type]
+    )
+    try:
+        yield context
     finally:
         context.close()
+
+
+def _executable() -> Path | None:
+    return _CHROMIUM if _CHROMIUM.exists() else None
 
 
 def wait_for_ms(page: "Page", name: str) -> float:

@@ -94,7 +94,8 @@ def pacs(
 ) -> Iterator[Server]:
     """Our server as `pacs serve` starts it, everything in one folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    web_port, dimse_port = processes.free_port(), processes.free_port()
+    web_port = int((settings or {}).get("PACS_WEB_PORT") or processes.free_port())
+    dimse_port = processes.free_port()
     path = folder / "pacs.toml"
     peer = f'ae_title = "{SINK_AE_TITLE}"\nhost = "127.0.0.1"\nport = {sink_port}\n'
     path.write_text(f"[[dimse.peers]]\n{peer}", encoding="utf-8")

@@ -14,9 +14,9 @@ from PIL import Image
 from playwright.sync_api import Page
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
+from tests.browser.conftest import PATIENCE_MS
 from tests.conftest import Server
 
-PATIENCE_MS = 90_000
 LIKE = 0.97
 """Correlation from which on two pictures are the same one."""
 

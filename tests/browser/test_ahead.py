@@ -1,7 +1,10 @@
 """The list fetches ahead: when a study is opened, most of the viewer is there already."""
 
+from collections.abc import Iterator
+
 import httpx
-from playwright.sync_api import Page
+import pytest
+from playwright.sync_api import Browser, Page
 
 from bench import datasets
 from bench.browser import resource_times
@@ -16,7 +19,16 @@ def programs(page: Page) -> list[dict[str, object]]:
     return [dict(one) for one in resource_times(page) if PROGRAM in one["name"] and one["name"].endswith(".js")]
 
 
-def test_the_viewer_begins_with_what_the_list_has_fetched(site: Server, page: Page) -> None:
+@pytest.fixture
+def newcomer(browser: Browser) -> Iterator[Page]:
+    """A tab of somebody who has not been here yet."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def test_the_viewer_begins_with_what_the_list_has_fetched(site: Server, newcomer: Page) -> None:
+    page = newcomer
     study = datasets.study("ahead", 1, "CT")
     with httpx.Client(base_url=site.dicomweb_url) as client:
         assert stow(client, datasets.encode("tiny", study, 1)).status_code == 200

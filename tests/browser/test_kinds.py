@@ -5,7 +5,7 @@ The oracle is pydicom with numpy. Most images are made by rule (tests/kinds.py),
 
 import io
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pydicom
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Page
 
 from tests import kinds
-from tests.browser.pictures import LIKE, PATIENCE_MS, expected, open_from_list, study_of, wait_for_picture
-from tests.conftest import Server, start
+from tests.browser.pictures import LIKE, expected, open_from_list, study_of, wait_for_picture
+from tests.conftest import Server
 from tests.kinds import written
 from tests.protocol.web import stow
 from tests.samples import SHIPPED
@@ -79,35 +79,12 @@ LENIENT = {"us half colour", "us retired"}
 
 
 @pytest.fixture(scope="module")
-def archive(viewer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """All kinds in an archive of their own, so that the list has nothing else."""
-    running = start(tmp_path_factory.mktemp("kinds"), web={"viewer_folder": str(viewer)})
-    with httpx.Client(base_url=running.dicomweb_url, timeout=60) as client:
+def archive(site: Server) -> Server:
+    """All kinds in one archive."""
+    with httpx.Client(base_url=site.dicomweb_url, timeout=60) as client:
         for kind in KINDS:
             assert stow(client, *kind.make()).status_code == 200, kind.name
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One window for all, whose cache has the viewer after the first."""
-    made = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-US")
-    made.set_default_timeout(PATIENCE_MS)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A tab; a test fails when anything writes an error into its console."""
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    opened.close()
-    assert errors == []
+    return site
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)

@@ -27,6 +27,20 @@ def open_images(page: Page, site: Server, study: str) -> None:
     until(page, lambda: spread(page) > 5)
 
 
+def until_images(page: Page) -> None:
+    """The report gives its viewport back to the images that it measures, and with them the tools."""
+    page.wait_for_function(
+        """() => {
+            const { viewportGridService, displaySetService, cornerstoneViewportService } = services;
+            const { viewports, activeViewportId } = viewportGridService.getState();
+            const shown = displaySetService.getDisplaySetByUID(
+                viewports.get(activeViewportId).displaySetInstanceUIDs[0]);
+            const viewport = cornerstoneViewportService.getCornerstoneViewport(activeViewportId);
+            return shown?.Modality === 'CT' && viewport?.getImageData?.();
+        }"""
+    )
+
+
 def choose(page: Page, tool: str) -> None:
     page.locator('[data-cy="MeasurementTools-split-button-secondary"]').click()
     page.locator(f'[role="menuitem"][data-cy="{tool}"], [data-cy="{tool}"]').last.click()
@@ -138,6 +152,7 @@ def test_measurements_come_back(site: Server, study: str, page: Page) -> None:
         assert len(back[tool]["points"]) == len(item["points"]) and max(distances) < 0.01, tool
     assert back["Length"]["values"]["length"] == pytest.approx(length, abs=0.01)
 
+    until_images(page)
     draw_length(page, (500, 300), (700, 300))
     page.wait_for_function("services.measurementService.getMeasurements().length === 4")
     assert save(page) == 200

@@ -1,21 +1,18 @@
 """Reading in the viewer: loops play, frames are scrolled through, planes are reconstructed, studies opened together."""
 
 import io
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pydicom
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests import kinds
 from tests.browser.pictures import (
     ACTIVE,
     LIKE,
-    PATIENCE_MS,
     canvas,
     expected,
     likeness,
@@ -25,7 +22,7 @@ from tests.browser.pictures import (
     wait_for_picture,
     wait_until,
 )
-from tests.conftest import Server, start
+from tests.conftest import Server
 from tests.protocol.web import stow
 
 SLICES = 24
@@ -43,28 +40,12 @@ def files() -> dict[str, list[bytes]]:
 
 
 @pytest.fixture(scope="module")
-def archive(viewer: Path, files: dict[str, list[bytes]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def archive(site: Server, files: dict[str, list[bytes]]) -> Server:
     """A server that has them."""
-    running = start(tmp_path_factory.mktemp("reading"), web={"viewer_folder": str(viewer)})
-    with httpx.Client(base_url=running.dicomweb_url, timeout=60) as client:
+    with httpx.Client(base_url=site.dicomweb_url, timeout=60) as client:
         for parts in files.values():
             assert stow(client, *parts).status_code == 200
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab with patience; a test fails when anything writes an error into its console."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-US")
-    context.set_default_timeout(PATIENCE_MS)
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    context.close()
-    assert errors == []
+    return site
 
 
 def scroll(page: Page, number: int = 0) -> None:

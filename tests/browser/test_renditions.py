@@ -11,21 +11,19 @@ from PIL import Image
 from playwright.sync_api import Page, Response
 
 from tests.command import wait_until
-from tests.conftest import Server, start
+from tests.conftest import Server, StartServer
 from tests.protocol.web import read, stow
 from tests.samples import sample
 
 CT = sorted(sample("ct_head_phantom_54").glob("*.dcm"))
 COLOUR = [sample("us/examples_rgb_color.dcm")]
 RPCL = "1.2.840.10008.1.2.4.202"
-PATIENCE_MS = 90_000
 CLIP = {"x": 400, "y": 150, "width": 800, "height": 600}
 
 
 @pytest.fixture(scope="module")
-def archive(viewer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {"rules": [{}], "after_seconds": 0, "prefer": True}
-    server = start(tmp_path_factory.mktemp("site"), web={"viewer_folder": str(viewer)}, renditions=settings)
+def archive(start_site: StartServer) -> Iterator[Server]:
+    server = start_site(renditions={"rules": [{}], "after_seconds": 0, "prefer": True})
     with httpx.Client(base_url=server.dicomweb_url, timeout=60) as client:
         assert stow(client, *(path.read_bytes() for path in CT + COLOUR)).status_code == 200
         parameters = {"AvailableTransferSyntaxUID": RPCL}
@@ -44,8 +42,8 @@ def test_the_picture_comes_from_the_rendition(archive: Server, page: Page, files
 
     page.on("response", note)
     page.goto(f"{archive.web_url}/viewer/viewer?StudyInstanceUIDs={read(files[0]).StudyInstanceUID}")
-    page.locator(".cornerstone-canvas").first.wait_for(timeout=PATIENCE_MS)
-    page.wait_for_function(_IS_DRAWN, timeout=PATIENCE_MS)
+    page.locator(".cornerstone-canvas").first.wait_for()
+    page.wait_for_function(_IS_DRAWN)
     assert kinds and all('type="image/jphc"' in kind for kind in kinds), kinds
     shown = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=CLIP))).convert("RGB")).astype(int)
     assert shown.std() > 5

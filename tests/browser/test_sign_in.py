@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from tests.accounts import PASSWORD, add_user, lose_sessions, sign_in, visitor
 from tests.browser.test_portal import ct
 from tests.command import wait_until
-from tests.conftest import Server, start
+from tests.conftest import Server, StartServer
 from tests.protocol.web import stow, write
 from tests.samples import shipped_files
 
@@ -26,13 +26,9 @@ DIALOG = "#signed-out"
 
 
 @pytest.fixture(scope="module")
-def site(viewer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def site(start_site: StartServer) -> Iterator[Server]:
     """A server that people have to sign in to."""
-    running = start(
-        tmp_path_factory.mktemp("guarded"),
-        web={"viewer_folder": str(viewer)},
-        access={"sign_in": "required"},
-    )
+    running = start_site(access={"sign_in": "required"})
     add_user(running, "anna")
     add_user(running, "tom")
     yield running

@@ -11,25 +11,16 @@ from pathlib import Path
 
 import httpx
 import pydicom
-import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, generate_uid
 
-from tests.conftest import Server, start
+from tests.conftest import Server
 from tests.protocol.web import write
 from tests.samples import sample
 
 SLOW_BYTES_PER_SECOND = 8_000_000
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of this module alone: its tests kill it. The viewer is not needed."""
-    running = start(tmp_path_factory.mktemp("uploads"), web={"viewer_folder": "no viewer"})
-    yield running
-    running.stop()
 
 
 def image(name: str, study: str = "") -> pydicom.Dataset:

@@ -157,7 +157,7 @@ def test_an_electrocardiogram(site: Server, page: Page) -> None:
 
     def leads() -> bool:
         shown = pixels(page)
-        return bool((shown > 200).all(axis=2).sum() > 3000 and (shown[..., 0] - shown[..., 1] > 20).sum() > 5000)
+        return bool((shown > 120).all(axis=2).sum() > 3000 and (shown[..., 0] - shown[..., 1] > 20).sum() > 5000)
 
     until(page, leads)  # White curves on a red grid.
 

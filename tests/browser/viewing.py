@@ -10,10 +10,10 @@ from PIL import Image
 from playwright.sync_api import Locator, Page
 from pydicom.dataset import Dataset
 
+from tests.browser.conftest import PATIENCE_MS
 from tests.conftest import Server
 from tests.protocol.web import stow, write
 
-PATIENCE_SECONDS = 90
 MIDDLE = {"x": 340, "y": 160, "width": 960, "height": 640}
 """The part of the window that shows nothing but the picture."""
 
@@ -29,7 +29,6 @@ def store(site: Server, *objects: Dataset) -> str:
 
 def open_study(page: Page, site: Server, study: str, mode: str = "viewer") -> None:
     """Open a study in the viewer and wait for the list of its series."""
-    page.set_default_timeout(PATIENCE_SECONDS * 1000)
     page.goto(f"{site.web_url}/viewer/{mode}?StudyInstanceUIDs={study}")
     page.locator('[data-cy="viewport-pane"], [data-cy="viewport-grid"]').first.wait_for()
 
@@ -64,7 +63,7 @@ def spread(page: Page) -> float:
 
 def until(page: Page, condition: Callable[[], bool]) -> None:
     """Wait for what can only be seen."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + PATIENCE_MS / 1000
     while not condition():
         if time.monotonic() > end:
             raise AssertionError("The viewer does not show it")
