@@ -9,7 +9,7 @@ import orjson
 from dicomweb.edge import Call
 from dicomweb.replies import Reply
 from index.records import Origin
-from index.rejection import rules_from
+from index.removed.rejection import rules_from
 
 _JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 

@@ -2,7 +2,7 @@
 
 The first instance of a patient, study or series decides its attributes; later ones that say otherwise are
 recorded in `disagreements` and never refused. Counters are kept here and nowhere else (see also
-`index.versions`, which takes instances out again). On PostgreSQL several processes run this at once. First come
+`index.removed.versions`, which takes instances out again). On PostgreSQL several processes run this at once. First come
 all inserts, in the order of UIDs; then all updates of rows that others may want as well, patients before studies
 before series, each by id (`Touch`): who waits never holds what the other one needs. Who loses a race for a unique
 key runs its transaction again.
@@ -24,7 +24,7 @@ from index.entries import TERM_KINDS, Entry, Newcomer, list_member
 from index.reading import KIND as READING
 from index.reading import Reading
 from index.records import Level, Origin
-from index.rendition_requests import RenditionRequests
+from index.renditions.requests import RenditionRequests
 from index.tables import changes, documents, instances, patients, series, studies, study_terms, tenants
 
 _MAXIMUM_LIST_CHARACTERS = 2000

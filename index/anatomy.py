@@ -7,8 +7,8 @@ Images of digital X-ray name their region by a code (PS3.3 C.8.11.2), multi-fram
 from typing import Any, Final
 
 from index.attributes import tag_of
-from index.matching import plain
 from index.records import DicomJson
+from index.words.matching import plain
 
 _SIDES: Final = frozenset(("L", "R", "B"))
 _OF_IMAGE: Final = tag_of("ImageLaterality")

@@ -15,17 +15,17 @@ from index.database import Database, Prepared, Transaction
 from index.entries import Entry, Newcomer, describe
 from index.errors import Conflict, NotFound
 from index.layout import ObjectLayout, unpack
-from index.notes import Notes
-from index.purge import Purge
 from index.query import Exact, Query
 from index.records import Documents, InstanceKey, InstanceRecord, Level, Origin, StoredInstance
 from index.register import Register
-from index.rejection import RULES, Rule
-from index.removal import Removal
-from index.removals import Removals
-from index.renditions import Renditions
+from index.removed.notes import Notes
+from index.removed.purge import Purge
+from index.removed.rejection import RULES, Rule
+from index.removed.removal import Removal
+from index.removed.removals import Removals
+from index.removed.versions import STORED, Added, Current, Versions
+from index.renditions.rows import Renditions
 from index.selection import Selection
-from index.versions import STORED, Added, Current, Versions
 
 _LARGE_LAYOUT_BYTES = 1024
 _LAYOUTS_KEPT = 32

@@ -23,8 +23,8 @@ from sqlalchemy.schema import Table
 from config import settings
 from index.dialects import Conflicting, Connection, Postgresql, Sqlite, is_sqlite, prepare_folder
 from index.errors import Unreachable
-from index.substrings import Texts
 from index.tables import metadata
+from index.words.substrings import Texts
 
 __all__ = ["Conflicting", "Database", "Prepared", "Transaction", "Unreachable", "is_sqlite", "prepare_folder"]
 

@@ -20,8 +20,8 @@ from sqlalchemy.schema import Table
 
 from config import settings
 from index.errors import InvalidQuery, OutOfResources, PacsError, TooLong, Unreachable
-from index.matching import glob, group_matches, like
-from index.substrings import Texts, full_text_query
+from index.words.matching import glob, group_matches, like
+from index.words.substrings import Texts, full_text_query
 
 Connection = Any
 """A DBAPI connection of sqlite3 or psycopg: both have `execute(sql, params)` that returns a cursor."""

@@ -13,12 +13,12 @@ import orjson
 from index.anatomy import laterality
 from index.attributes import ATTRIBUTES, COMPUTED, EXTRA_TAGS, OF_STUDY, Attribute, Matching, snake_case, tag_of
 from index.layout import pack
-from index.matching import date_text, name_column, plain, sort_key, time_text, words_of
 from index.moments import utc_columns
 from index.records import DicomJson, InstanceRecord, Level, Origin
 from index.reports import report_status
-from index.sounds import sound
 from index.tables import NO_NUMBER
+from index.words.matching import date_text, name_column, plain, sort_key, time_text, words_of
+from index.words.sounds import sound
 
 Values = dict[str, Any]
 
@@ -85,7 +85,7 @@ TERM_KINDS: Mapping[str, int] = {
 WORD_KINDS: Mapping[str, int] = {"PatientName": 4, "ReferringPhysicianName": 5}
 """Terms for `fuzzymatching`: words of a name that do not begin a component group."""
 SOUND_KINDS: Mapping[str, int] = {"PatientName": 6, "ReferringPhysicianName": 7}
-"""Terms for `fuzzymatching`: how the words of a name sound (`index.sounds`)."""
+"""Terms for `fuzzymatching`: how the words of a name sound (`index.words.sounds`)."""
 
 _SEARCHED: Mapping[Level, tuple[Attribute, ...]] = {
     level: tuple(

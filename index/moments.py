@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from index.attributes import BY_KEYWORD, snake_case, tag_of
-from index.matching import date_text, time_bounds, time_text
 from index.query import Clock, Exact, Filter, Moment, Range
 from index.records import Answer, Element, Level
+from index.words.matching import date_text, time_bounds, time_text
 
 FIRST_TIME: Final = "000000.000000"
 LAST_TIME: Final = "235959.999999"

@@ -23,7 +23,7 @@ from sqlalchemy import Select, bindparam, func, select, union_all
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList
 
-from index.criterion import Criterion
+from index.criteria.criterion import Criterion
 from index.database import Database, Prepared
 from index.errors import TooBroad
 from index.query import AnyOf, Exact, Query

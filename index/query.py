@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from index.attributes import BY_KEYWORD, Attribute, Matching
 from index.errors import InvalidQuery
-from index.matching import date_text, has_wildcard, time_bounds
 from index.records import Level
+from index.words.matching import date_text, has_wildcard, time_bounds
 
 
 @dataclass(frozen=True, slots=True)

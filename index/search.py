@@ -8,7 +8,7 @@ from sqlalchemy import select
 from index.access import Scope
 from index.answers import PARTS, merge, needed_parts
 from index.database import Database, Prepared
-from index.priors import Priors
+from index.priors.ranking import Priors
 from index.query import Query
 from index.records import Answer, Level
 from index.selection import FROM, TABLE_OF, Selection

@@ -18,10 +18,10 @@ from sqlalchemy.sql import visitors
 
 from index.access import Scope
 from index.attributes import BY_KEYWORD, OF_STUDY, Attribute, has_key
-from index.criteria import criterion
-from index.criterion import Criterion
+from index.criteria.criterion import Criterion
+from index.criteria.declared import declared_criteria
+from index.criteria.kinds import criterion
 from index.database import Database, Prepared
-from index.declared_criteria import declared_criteria
 from index.errors import InvalidQuery, TooLong
 from index.plans import Plan, Planner, Way, is_all, is_newest, newest_rows, term_rows, too_broad
 from index.query import AnyOf, Exact, Query

@@ -1,12 +1,12 @@
 """The tables, as SQLAlchemy Core.
 
-Search columns hold normalised text (see `index.matching`) and carry the attribute's snake-case keyword as
+Search columns hold normalised text (see `index.words.matching`) and carry the attribute's snake-case keyword as
 their name. Text is compared by code point on both databases (collation "C" on PostgreSQL). Documents are
 DICOM JSON bytes. Foreign keys are called `*_fk`, because `study_id` is the DICOM attribute Study ID.
 
-Beside these there are trigram indexes of some text columns (`index.substrings`). They differ between the databases and
-keep themselves up to date, by triggers on SQLite, so they stand in the migration alone: `studies_texts` and
-`patients_texts` on SQLite, `ix_studies_texts` and `ix_patients_texts` on PostgreSQL where pg_trgm can be had.
+Beside these there are trigram indexes of some text columns (`index.words.substrings`). They differ between the two
+databases and keep themselves up to date, by triggers on SQLite, so they stand in the migration alone: `studies_texts`
+and `patients_texts` on SQLite, `ix_studies_texts` and `ix_patients_texts` on PostgreSQL where pg_trgm can be had.
 """
 
 from typing import Any
@@ -253,7 +253,7 @@ removed = Table(
     _id(),
     _parent("tenant_id", "tenants"),
     _parent("removal_fk", "removals"),
-    # See `index.bin.Role`.
+    # See `index.removed.bin.Role`.
     Column("role", SmallInteger, nullable=False),
     *_text("study_instance_uid", "series_instance_uid", "sop_instance_uid"),
     *_text("sop_class_uid", "available_transfer_syntax_uid"),
@@ -390,7 +390,7 @@ sessions = Table(
 sign_in_attempts = Table(
     "sign_in_attempts",
     metadata,
-    # A row for the name and one for the address of each attempt that has not succeeded (see `index.attempts`).
+    # A row for the name and one for the address of each attempt that has not succeeded (see `index.people.attempts`).
     _id(),
     _bytes("subject"),
     *_count("at_ms"),

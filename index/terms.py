@@ -16,9 +16,9 @@ from typing import Any, Final
 import orjson
 
 from index.attributes import Matching
-from index.matching import date_text, name_terms, plain, time_text
 from index.moments import offset_minutes, shifted
 from index.records import Element
+from index.words.matching import date_text, name_terms, plain, time_text
 
 MATCHING: Final[Mapping[str, Matching]] = MappingProxyType(
     {

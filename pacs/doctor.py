@@ -16,9 +16,9 @@ from config.settings import Peer, Settings, SettingsError
 from config.write import hide
 from dimse.connection import UpperLayerError
 from dimse.send import connect
-from index.accounts import Accounts
 from index.errors import PacsError
 from index.jobs import Jobs
+from index.people.accounts import Accounts
 from index.query import Query
 from index.records import Level
 from pacs.auth.local import local_principal

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from config.settings import RenditionRule, Settings
 from index.access import Scope
-from index.renditions import Count
+from index.renditions.rows import Count
 from pacs.auth.local import local_principal
 from pacs.services import Services, build
 from storage.deletion import drop_renditions

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import Settings
-from index.accounts import Accounts
 from index.catalog import Catalog
 from index.database import Database
-from index.rejection import rules_from
+from index.people.accounts import Accounts
+from index.removed.rejection import rules_from
 from index.search import Search
 from pacs.audit import AuditLog
 from storage.archive import Archive

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from config.settings import Settings
 from index.access import AuditEvent
-from index.accounts import Account
 from index.errors import Conflict, NotFound
+from index.people.accounts import Account
 from pacs.auth import passwords
 from pacs.auth.local import local_principal
 from pacs.auth.names import checked, folded

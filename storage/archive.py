@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from config import settings
 from index.access import Audit, Permission, Principal, permits
 from index.attribute_paths import Path, name_of
-from index.bin import BinEntry, BinRow
 from index.catalog import Catalog, SetAside
 from index.declared import Declaration, Declarations
 from index.errors import PacsError
-from index.priors import Ranking
+from index.priors.ranking import Ranking
 from index.query import Query
 from index.records import (
     Answer,
@@ -25,7 +24,8 @@ from index.records import (
     StoreOutcome,
     Wanted,
 )
-from index.restoration import Restored
+from index.removed.bin import BinEntry, BinRow
+from index.removed.restoration import Restored
 from index.search import Search
 from storage import metadata, pictures, pixel_data, removing, renditions, retrieve
 from storage.accesslog import AccessLog

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from index.catalog import Catalog
-from index.purge import Due
 from index.records import Origin
+from index.removed.purge import Due
 from storage.blobs import BlobStore
 
 _log = logging.getLogger(__name__)

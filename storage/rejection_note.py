@@ -12,7 +12,7 @@ from uuid import uuid4
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from index.records import DicomJson, Element, InstanceKey, StoredInstance
-from index.rejection import KEY_OBJECT_SELECTION, Rule
+from index.removed.rejection import KEY_OBJECT_SELECTION, Rule
 from storage import composing, sop_classes
 from storage.syntaxes import EXPLICIT_LITTLE
 

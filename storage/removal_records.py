@@ -14,7 +14,7 @@ import orjson
 
 from index.catalog import Catalog
 from index.errors import CannotUnderstand, PacsError
-from index.removals import Unrecorded
+from index.removed.removals import Unrecorded
 from storage.blobs import BlobStore
 from storage.keys import StoredBlob
 
@@ -33,7 +33,7 @@ class Record:
     said: dict[str, Any]
     """The columns of the removal."""
     objects: dict[str, int]
-    """Key of each object that it has taken, and the role of that object (`index.bin.Role`)."""
+    """Key of each object that it has taken, and the role of that object (`index.removed.bin.Role`)."""
     references: list[str]
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import orjson
 
 from index.access import Scope
-from index.bin import BinEntry
 from index.errors import Conflict, NotFound, PacsError
 from index.records import Origin, StoreOutcome
-from index.rejection import rules_from
-from index.restoration import Restored
+from index.removed.bin import BinEntry
+from index.removed.rejection import rules_from
+from index.removed.restoration import Restored
 from storage import metadata, rejection_note, removal_records
 from storage.incoming import Incoming
 from storage.ingest import Desk, ObjectIntake

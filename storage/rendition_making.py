@@ -18,7 +18,7 @@ from config import settings
 from index.errors import CannotUnderstand, NotAcceptable, PacsError
 from index.layout import EncapsulatedPixels, PixelLayout
 from index.records import DicomJson, StoredInstance
-from index.renditions import Rendition
+from index.renditions.rows import Rendition
 from storage import frames, part10, renditions, syntaxes
 from storage.blobs import BlobStore
 from storage.pixels.description import ImageDescription

@@ -18,8 +18,8 @@ from index.database import Database, Transaction
 from index.errors import CannotUnderstand, Lost, NotAcceptable, NotFound
 from index.jobs import Handler, Job, Jobs
 from index.records import DicomJson
-from index.rendition_requests import MAKE, is_wanted
-from index.renditions import Candidate, Rendition
+from index.renditions.requests import MAKE, is_wanted
+from index.renditions.rows import Candidate, Rendition
 from storage import metadata
 from storage.rendition_making import SYNTAXES, Workshop, make, why_not
 

@@ -13,7 +13,7 @@ from typing import Final
 from index.access import Scope
 from index.errors import NotAcceptable, PacsError, Unreachable
 from index.records import StoredInstance, Wanted
-from index.renditions import Rendition, Renditions
+from index.renditions.rows import Rendition, Renditions
 from storage.blobs import BlobStore
 from storage.transfer import Plan, leaves_as, plan
 

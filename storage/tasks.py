@@ -9,7 +9,7 @@ from typing import Literal
 from config.settings import DuplicatePolicy
 from index.errors import CannotUnderstand, PacsError
 from index.records import InstanceRecord, Origin, StoredInstance, StoreStatus
-from index.renditions import Rendition
+from index.renditions.rows import Rendition
 from storage import coercion, part10, removal_records, renditions
 from storage.blobs import BlobStore, StoredBlob
 from storage.deletion import batches

@@ -9,8 +9,8 @@ from index.catalog import Catalog
 from index.database import Database
 from index.query import Query
 from index.records import Answer, InstanceRecord, StoredInstance
+from index.removed.versions import Added
 from index.search import Search
-from index.versions import Added
 from tests.records import ORIGIN
 
 

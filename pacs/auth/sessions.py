@@ -17,7 +17,7 @@ from starlette.types import Scope as Request
 from config.settings import Settings
 from index.access import Permission, Principal, Scope
 from index.errors import PacsError
-from index.sessions import Session, Sessions
+from index.people.sessions import Session, Sessions
 from pacs.auth.cookies import Cookie, digest_of
 from pacs.auth.origins import SAFE_METHODS, is_our_page
 

@@ -7,11 +7,11 @@ from typing import Final
 
 from config.settings import Settings
 from index.access import Audit, AuditEvent
-from index.accounts import Account, Accounts
-from index.attempts import Attempts
 from index.database import Database
 from index.errors import PacsError
-from index.sessions import Session, Sessions
+from index.people.accounts import Account, Accounts
+from index.people.attempts import Attempts
+from index.people.sessions import Session, Sessions
 from pacs.auth import passwords, throttle
 from pacs.auth.cookies import digest_of, new_token
 from pacs.auth.names import can_be, folded

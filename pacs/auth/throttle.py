@@ -7,7 +7,7 @@ difference whether the name exists. What is refused here is not counted, so who 
 from collections.abc import Sequence
 from typing import Final
 
-from index.attempts import Count
+from index.people.attempts import Count
 
 WINDOW_MS: Final = 900_000
 

@@ -1,4 +1,4 @@
-"""The trigram indexes of the first schema (see `index.substrings`), each database's own way.
+"""The trigram indexes of the first schema (see `index.words.substrings`), each database's own way.
 
 SQLite: a full-text table beside each table, which keeps trigrams and no text (FTS5, external content); triggers keep it
 the same as the rows. PostgreSQL: one GIN index a table, which needs the extension pg_trgm. It comes with PostgreSQL's

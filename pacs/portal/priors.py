@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from index.errors import PacsError
-from index.priors import Compared, Prior, Ranking
-from index.priors_score import HIDDEN_BELOW
+from index.priors.ranking import Compared, Prior, Ranking
+from index.priors.score import HIDDEN_BELOW
 from storage.archive import Archive
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")

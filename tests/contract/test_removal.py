@@ -18,7 +18,7 @@ from index.database import Database, Transaction
 from index.errors import Conflict, NotFound, NotPermitted
 from index.query import Query
 from index.records import Level, Origin, StoreOutcome, StoreStatus
-from index.rejection import rules_from
+from index.removed.rejection import rules_from
 from storage import removal_records, tasks
 from storage.blobs import BlobStore
 from storage.deletion import sweep

@@ -15,7 +15,7 @@ from pydicom.uid import HTJ2KLosslessRPCL
 from config import settings
 from index.database import Database
 from index.jobs import Jobs
-from index.rendition_requests import MAKE
+from index.renditions.requests import MAKE
 from tests.archives import a_dataset, as_file
 from tests.command import wait_until
 from tests.conftest import Server, start

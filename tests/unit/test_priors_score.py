@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.body_parts import PARTS, REGION_OF, SIDES, Region
-from index.body_regions import are_neighbours, of_code, read, regions, side
-from index.priors_score import (
+from index.priors.body_parts import PARTS, REGION_OF, SIDES, Region
+from index.priors.body_regions import are_neighbours, of_code, read, regions, side
+from index.priors.score import (
     Examination,
     days_between,
     is_before,

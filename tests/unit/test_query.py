@@ -9,10 +9,20 @@ from hypothesis import strategies as st
 
 from index.attributes import ATTRIBUTES, BY_KEYWORD, snake_case
 from index.errors import InvalidQuery
-from index.matching import date_text, fold, fold_group, glob, like, name_column, name_patterns, sort_key, time_bounds
 from index.moments import clock_in_utc, offset_minutes, shifted
 from index.query import LITERAL, AllOf, AnyOf, Empty, Exact, PersonName, Range, Rules, Wildcard, parse_filter
-from index.sounds import sound
+from index.words.matching import (
+    date_text,
+    fold,
+    fold_group,
+    glob,
+    like,
+    name_column,
+    name_patterns,
+    sort_key,
+    time_bounds,
+)
+from index.words.sounds import sound
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from config.load import load
 from config.settings import RejectionRule, SettingsError
 from index.layout import ObjectLayout
 from index.records import InstanceKey, StoredInstance
-from index.rejection import RULES, Rule, references, rules_from, strictest, title
+from index.removed.rejection import RULES, Rule, references, rules_from, strictest, title
 from storage import rejection_note
 from tests.archives import a_dataset
 from tests.rejections import QUALITY, a_note

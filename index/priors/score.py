@@ -10,7 +10,7 @@ from datetime import date
 from itertools import product
 from typing import Final, NamedTuple
 
-from index.body_regions import are_neighbours, regions
+from index.priors.body_regions import are_neighbours, regions
 
 HIDDEN_BELOW: Final = 15.0
 """Priors with a lower score are shown when somebody asks for all."""
@@ -56,7 +56,7 @@ class Examination:
     """Study Time as hhmmss.ffffff, empty when unknown."""
     modalities: frozenset[str]
     parts: frozenset[str]
-    """Of the body, as `index.body_regions` names them."""
+    """Of the body, as `index.priors.body_regions` names them."""
     side: str
     """L, R or B, empty when there is none."""
     has_report: bool

@@ -9,17 +9,17 @@ from sqlalchemy import bindparam, select, update
 
 from index.access import Scope
 from index.admission import Admission
-from index.bin import DELETED, UIDS, Bin, BinEntry, BinRow, Role
 from index.database import Database, Transaction
 from index.entries import Newcomer, describe
 from index.errors import NotFound
 from index.records import InstanceRecord, Origin
-from index.rejection import Rule
-from index.removal import Removal
-from index.restoration import Restoration, Restored, Wish
+from index.removed.bin import DELETED, UIDS, Bin, BinEntry, BinRow, Role
+from index.removed.rejection import Rule
+from index.removed.removal import Removal
+from index.removed.restoration import Restoration, Restored, Wish
+from index.removed.versions import Versions
 from index.selection import Selection
 from index.tables import rejected, removals, tenants
-from index.versions import Versions
 
 _DAY_MS = 24 * 3600 * 1000
 _PAGE = 1000
@@ -181,7 +181,7 @@ class Removals:
         return number
 
     def keep(self, tenant: str, record: InstanceRecord, origin: Origin, where: tuple[int, int]) -> None:
-        """Take an object into the bin; `where` is the removal and the role (`index.bin.Role`)."""
+        """Take an object into the bin; `where` is the removal and the role (`index.removed.bin.Role`)."""
         number, role = where
 
         def work(tx: Transaction) -> None:

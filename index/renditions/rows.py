@@ -16,7 +16,7 @@ from index.access import Scope
 from index.database import Database, Transaction
 from index.layout import ObjectLayout, pack, unpack
 from index.records import InstanceKey, Level, StoredInstance
-from index.rendition_requests import Subject
+from index.renditions.requests import Subject
 from index.selection import FROM
 from index.statements import STORED
 from index.tables import instances, removed, renditions, series, set_aside, studies, tenants

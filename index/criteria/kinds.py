@@ -11,24 +11,24 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_
 
 from index.attributes import OF_STUDY, Attribute, Matching
-from index.criterion import Clause, Criterion, Place
+from index.criteria.criterion import Clause, Criterion, Place
+from index.criteria.moments import clock_criterion, moment_criterion
+from index.criteria.names import has_term, name_criterion
 from index.database import Database
 from index.entries import TERM_KINDS, integer, list_member
 from index.errors import InvalidQuery
-from index.matching import (
+from index.query import AllOf, AnyOf, Clock, Empty, Exact, Filter, Moment, PersonName, Range, Wildcard
+from index.records import Level
+from index.rendition_columns import has_rendition
+from index.tables import NO_NUMBER, instances, patients, renditions, series, studies, study_terms
+from index.words.matching import (
     HIGHEST,
     date_text,
     plain,
     prefix_of,
     time_bounds,
 )
-from index.moment_criteria import clock_criterion, moment_criterion
-from index.name_criteria import has_term, name_criterion
-from index.query import AllOf, AnyOf, Clock, Empty, Exact, Filter, Moment, PersonName, Range, Wildcard
-from index.records import Level
-from index.rendition_columns import has_rendition
-from index.substrings import texts_in
-from index.tables import NO_NUMBER, instances, patients, renditions, series, studies, study_terms
+from index.words.substrings import texts_in
 
 _LONGEST_LIST = 5000
 _TERMS_OF = {

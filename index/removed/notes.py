@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from index.bin import UIDS, Bin, Live, Role, uids_of
 from index.database import Database, Transaction
 from index.entries import Entry, Newcomer
 from index.reasons import Code, Reason
 from index.records import Level, StoreStatus
-from index.rejection import KEY_OBJECT_SELECTION, Rule, references, strictest, title
+from index.removed.bin import UIDS, Bin, Live, Role, uids_of
+from index.removed.rejection import KEY_OBJECT_SELECTION, Rule, references, strictest, title
+from index.removed.versions import STORED, Added
 from index.selection import FROM
 from index.tables import instances, rejected, removals, removed, series, studies
-from index.versions import STORED, Added
 
 _DAY_MS = 24 * 3600 * 1000
 _REFUSAL = Reason(Code.REJECTED_BEFORE, "A rejection note has named this instance")

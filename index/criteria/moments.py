@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_
 
-from index.criterion import Criterion
+from index.criteria.criterion import Criterion
 from index.errors import InvalidQuery
 from index.moments import (
     FIRST_TIME,

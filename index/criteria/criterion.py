@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select
 
 from index.query import Query
-from index.substrings import Texts
+from index.words.substrings import Texts
 
 Clause = Callable[[], ColumnElement[bool]]
 

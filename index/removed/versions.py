@@ -20,7 +20,7 @@ from index.errors import NotFound
 from index.layout import unpack
 from index.reasons import Code, Reason
 from index.records import InstanceKey, InstanceRecord, Origin, StoreStatus
-from index.removal import Removal
+from index.removed.removal import Removal
 from index.tables import documents, instances, series, set_aside, studies
 
 

@@ -1,7 +1,7 @@
 """Person names -> SQL conditions: literal matching by component group, and `fuzzymatching` (PS3.4 C.2.2.2.1.1).
 
-A names column holds the folded groups of a name as `=group=group=` (see `index.matching`); `study_terms` has the same
-groups, their later words and the sounds of all words one by one, to look them up.
+A names column holds the folded groups of a name as `=group=group=` (see `index.words.matching`); `study_terms` has
+the same groups, their later words and the sounds of all words one by one, to look them up.
 """
 
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
 
 from index.attributes import Attribute, Matching
-from index.criterion import Clause, Criterion, Place
+from index.criteria.criterion import Clause, Criterion, Place
 from index.entries import SOUND_KINDS, TERM_KINDS, WORD_KINDS
 from index.errors import InvalidQuery
-from index.matching import HIGHEST, group_expression, has_wildcard, like, name_patterns, name_words, prefix_of
 from index.records import Level
-from index.sounds import sound
-from index.substrings import name_pieces, texts_in
 from index.tables import patients, studies, study_terms
+from index.words.matching import HIGHEST, group_expression, has_wildcard, like, name_patterns, name_words, prefix_of
+from index.words.sounds import sound
+from index.words.substrings import name_pieces, texts_in
 
 _MOST_WORDS = 16
 _BEFORE_WORDS = ("=", "^", " ", "-", ",")

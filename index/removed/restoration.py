@@ -15,13 +15,13 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from index import statements
 from index.admission import Admission
-from index.bin import DELETED, KEPT, UIDS, BinEntry, Role
 from index.database import Database, Transaction
 from index.entries import Newcomer, describe
 from index.errors import Conflict
 from index.records import Origin
+from index.removed.bin import DELETED, KEPT, UIDS, BinEntry, Role
+from index.removed.versions import Current, Versions, record_of
 from index.tables import rejected, removals, removed, set_aside
-from index.versions import Current, Versions, record_of
 
 _BATCH = 500
 _COLUMNS = ("id", "role", *UIDS, *KEPT, "body")

@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, exists, func, or_, select
 
-from index.criterion import Criterion
+from index.criteria.criterion import Criterion
 from index.database import Database
 from index.declared_values import VALUES
 from index.errors import InvalidQuery
-from index.matching import HIGHEST, has_wildcard, like, name_patterns, name_words, plain, prefix_of, time_bounds
 from index.query import AllOf, AnyOf, Declared, Empty, Exact, Filter, Moment, PersonName, Query, Range, Wildcard
 from index.records import Level
 from index.tables import instances, patients, series, studies
 from index.terms import DIGEST_CHARACTERS, term_of
+from index.words.matching import HIGHEST, has_wildcard, like, name_patterns, name_words, plain, prefix_of, time_bounds
 
 _LONGEST_LIST: Final = 5000
 _MOST_ROWS: Final = 16
@@ -238,7 +238,7 @@ def _any_group(alternatives: Sequence[str], name: str) -> _Term:
 
 
 def _word_patterns(word: str) -> list[str]:
-    """As in `index.criteria`: a word begins with it; with a leading `*` it occurs anywhere."""
+    """As in `index.criteria.kinds`: a word begins with it; with a leading `*` it occurs anywhere."""
     body = like(word.strip("*"))
     return [f"%{body}%"] if word.startswith("*") else [f"{body}%", *(f"%{before}{body}%" for before in "^ -")]
 

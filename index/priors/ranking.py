@@ -1,4 +1,4 @@
-"""The earlier studies of a patient, those first that tell most about the one that is read (`index.priors_score`).
+"""The earlier studies of a patient, those first that tell most about the one that is read (`index.priors.score`).
 
 Three statements, however many studies there are: the study, the patient's others, and the series of them all. A patient
 is a row of the index, so one tenant and one issuer's Patient ID; people without an ID have no priors.
@@ -14,11 +14,11 @@ from sqlalchemy import bindparam, select
 
 from index.access import Scope
 from index.attributes import tag_of
-from index.body_regions import of_code, read, regions, side
 from index.database import Database, Prepared
 from index.entries import first_text, list_values
 from index.errors import NotFound
-from index.priors_score import Examination, Score, days_between, is_before, score
+from index.priors.body_regions import of_code, read, regions, side
+from index.priors.score import Examination, Score, days_between, is_before, score
 from index.records import DicomJson
 from index.selection import Selection
 from index.tables import series, studies

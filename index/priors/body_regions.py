@@ -1,7 +1,7 @@
 """Which part of the body a study shows, read from codes, Body Part Examined (0018,0015) and words of descriptions.
 
 Theory. A *part* is what people compare (knee, liver); each belongs to one *region* (lower extremity, abdomen), and a
-part with its region's name is the whole region. All names of parts stand in one table (`index.body_parts`), so that
+part with its region's name is the whole region. All names of parts stand in one table (`body_parts`), so that
 defined terms of the standard, descriptions and the words of several languages are looked up alike. Names that are
 written as one word (`ChestAbdPelvis`, `Kniegelenk`) are taken apart into names.
 """
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from index.body_parts import CODES, FILLERS, NEIGHBOURS, PARTS, REGION_OF, SIDES, Region
-from index.matching import fold
+from index.priors.body_parts import CODES, FILLERS, NEIGHBOURS, PARTS, REGION_OF, SIDES, Region
+from index.words.matching import fold
 
 _LONGEST_PHRASE: Final = 5
 _SHORTEST_COMPOUND: Final = 6

@@ -22,7 +22,7 @@ from index.entries import Newcomer, first_text
 from index.errors import NotFound
 from index.layout import unpack
 from index.records import InstanceKey, Level, Origin, StoredInstance
-from index.removal import Removal
+from index.removed.removal import Removal
 from index.selection import FROM
 from index.tables import documents, instances, rejected, removals, removed, series, set_aside, studies
 

@@ -1,8 +1,8 @@
-"""The names of parts of the body, as tables for `index.body_regions`: each part, its region, and what it is called.
+"""The names of parts of the body, as tables for `body_regions`: each part, its region, and what it is called.
 
-Names are folded (`index.matching.fold`) and written without separators: `cspine` is CSPINE of PS3.16 annex L as well as
-the "C-Spine" of a description. They are in English, German, French and Spanish, in this order, after those that the
-languages share. Words that mean something else in another of them are left out: "main" is a hand in French alone.
+Names are folded (`index.words.matching.fold`) and written without separators: `cspine` is CSPINE of PS3.16 annex L as
+well as the "C-Spine" of a description. They are in English, German, French and Spanish, in this order, after those that
+the languages share. Words that mean something else in another of them are left out: "main" is a hand in French alone.
 """
 
 from collections.abc import Mapping

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
 from index.admission import Admission, Change, change
-from index.bin import DELETED, UIDS, Role
 from index.database import Database, Transaction
 from index.records import Origin
+from index.removed.bin import DELETED, UIDS, Role
 from index.tables import removals, removed
 
 _BATCH = 500

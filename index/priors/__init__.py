@@ -1,0 +1,1 @@
+"""The earlier studies of a patient, ranked by how much they tell."""

@@ -1,0 +1,1 @@
+"""What was deleted, rejected or replaced: kept apart, restored, or removed for good."""

@@ -1,0 +1,1 @@
+"""Renditions: which images get one, and where they are."""
