@@ -17,6 +17,7 @@ from index.declared import Declarations
 from index.declared_values import VALUES, found
 from index.entries import TERM_KINDS, Entry, describe, list_members
 from index.records import DicomJson, Level
+from index.reports import STATUSES
 from index.tables import changes, documents, instances, metadata, patients, series, studies, study_terms, tenants
 
 TENANT = "default"
@@ -100,6 +101,7 @@ class Loader:
         body_parts = list(
             dict.fromkeys(part for entry in entries if (part := entry.series.columns["body_part_examined"]))
         )
+        status = max((entry.report for entry in entries), key=STATUSES.index)
         self._rows["studies"].rows.append(
             first.study.columns
             | _documents(first.study)
@@ -111,13 +113,14 @@ class Loader:
                 "modalities_in_study": _in_order(modalities),
                 "body_parts_in_study": _in_order(body_parts),
                 "sop_classes_in_study": _in_order(dict.fromkeys(entry.record.sop_class_uid for entry in entries)),
+                "interpretation_status_id": status,
                 "number_of_study_related_series": len(entries),
                 "number_of_study_related_instances": sum(one.instances for one in study.series),
             }
         )
         terms = [*first.terms, *((TERM_KINDS["ModalitiesInStudy"], modality) for modality in modalities)]
         terms += [(TERM_KINDS["BodyPartExamined"], part) for part in body_parts]
-        terms.append((TERM_KINDS["InterpretationStatusID"], ""))
+        terms.append((TERM_KINDS["InterpretationStatusID"], status))
         self._rows["study_terms"].rows.extend(
             {"tenant_id": 1, "kind": kind, "term": term, "sort_key": sort_key, "study_fk": study_fk}
             for kind, term in terms

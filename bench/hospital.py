@@ -58,6 +58,14 @@ KINDS = (
     Kind("SM", 0.01, 1, 4, "77.1.6", (1024, 1024), ("HE Schnitt",)),
 )
 REPORT = Kind("SR", 0, 1, 1, "88.33", (0, 0), ("Befund",))
+_TITLE = {
+    "ConceptNameCodeSequence": {
+        "CodeValue": "18748-4",
+        "CodingSchemeDesignator": "LN",
+        "CodeMeaning": "Diagnostic imaging report",
+    }
+}
+_VERIFICATION = ("VERIFIED", "UNVERIFIED")
 _SHARES = [kind.share for kind in KINDS]
 _PROTOCOLS = (
     "nativ",
@@ -184,6 +192,8 @@ def record(of: Study, series: Series, number: int) -> InstanceRecord:
     values = series.common | {"SOPClassUID": sop_class, "SOPInstanceUID": uid, "InstanceNumber": number}
     if rows:
         values |= {"Rows": rows, "Columns": columns, "BitsAllocated": 16}
+    if series.kind is REPORT:
+        values |= _TITLE | {"CompletionFlag": "COMPLETE", "VerificationFlag": _VERIFICATION[of.number % 4 == 0]}
     dataset = dict(sorted({**of.elements, **dict(_elements(values))}.items()))
     pixel_bytes = 2 * rows * columns
     pixels = NativePixels(4096, pixel_bytes, 8 * pixel_bytes, 1) if rows else None

@@ -10,6 +10,8 @@ from bench import hospital
 
 _COMMON = ("CT", "MR", "US", "DX", "CR")
 _RARE = ("OPT", "RTSTRUCT", "SM", "ECG")
+_PARTS = ("CHEST", "ABDOMEN", "HEAD", "KNEE", "SPINE", "HAND", "PELVIS", "NECK")
+_STATUSES = ("APPROVED", "TRANSCRIBED")
 _PREFIXES = ("Kowal", "Ober", "Brink", "Müll", "Smi", "Иван", "Yam", "Nguy", "Łuk", "Hartf", "Παπ", "Villam")
 _INNER = ("*linsk*", "*orfman*", "*enzwe*", "*cemar*", "*山田*", "*ostas*", "*sokolow*", "*eichen*feld*", "*bagh*")
 _RARE_TEXTS = ("*Xylophon-1*", "*Quitte-3*", "*Zephyr-22*", "*Xylophon-39*", "*Zephyr-1*7*")
@@ -79,6 +81,13 @@ QUERIES = (
         lambda i, _: (
             f"/studies?ModalitiesInStudy={_RARE[i % 4]}&StudyDate={2012 + i % 14}0101-{2012 + i % 14}1231&limit=100"
         ),
+        100,
+    ),
+    Named("body part, 100", lambda i, _: f"/studies?BodyPartExamined={_PARTS[i % 8]}&limit=100&offset={i % 26}", 100),
+    Named("no report yet, 100", lambda i, _: f"/studies?InterpretationStatusID=%22%22&limit=100&offset={i % 26}", 100),
+    Named(
+        "report by somebody, of a body part, 100",
+        lambda i, _: f"/studies?InterpretationStatusID={_STATUSES[i % 2]}&BodyPartExamined={_PARTS[i % 8]}&limit=100",
         100,
     ),
     Named("name prefix, 100", lambda i, _: f"/studies?PatientName={_PREFIXES[i % 12]}*&limit=100&offset={i // 24}", 96),

@@ -41,6 +41,8 @@ def test_the_picture_comes_from_the_rendition(archive: Server, page: Page, files
             kinds.add(response.header_value("content-type") or "")
 
     page.on("response", note)
+    # The browser may have the frames of these samples from a server without renditions.
+    page.context.new_cdp_session(page).send("Network.setCacheDisabled", {"cacheDisabled": True})
     page.goto(f"{archive.web_url}/viewer/viewer?StudyInstanceUIDs={read(files[0]).StudyInstanceUID}")
     page.locator(".cornerstone-canvas").first.wait_for()
     page.wait_for_function(_IS_DRAWN)

@@ -37,17 +37,16 @@ def site(start_site: StartServer) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def study(site: Server) -> str:
-    """A study of two series."""
+    """A study of two series, whose frames the browser has from nowhere else."""
     paths = [path for path in shipped_files() if path.parent.name == "ct_head_phantom_54"]
-    second, uid = generate_uid(), ""
+    uid, series = generate_uid(), {1: ("First", generate_uid()), 900: ("Second", generate_uid())}
     with visitor(site) as client:
         sign_in(client, "anna")
-        for path in paths:
+        for path, number in itertools.product(paths, series):
             ds = pydicom.dcmread(path)
-            uid = str(ds.StudyInstanceUID)
-            assert stow(client, path.read_bytes(), path="/dicomweb/studies").status_code == 200
+            ds.StudyInstanceUID = uid
             ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-            ds.SeriesInstanceUID, ds.SeriesNumber, ds.SeriesDescription = second, 900, "Second"
+            ds.SeriesNumber, (ds.SeriesDescription, ds.SeriesInstanceUID) = number, series[number]
             assert stow(client, write(ds), path="/dicomweb/studies").status_code == 200
     return uid
 
