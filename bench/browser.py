@@ -23,6 +23,7 @@ _ARGUMENTS = (
 )
 _SIZE = {"width": 1400, "height": 900}
 _VISITS = 4
+_STARTING_MS = 3000
 _ROOM = "performance.setResourceTimingBufferSize(20000);"
 _TIMES = "() => performance.getEntriesByType('resource').map((entry) => entry.toJSON())"
 
@@ -54,6 +55,8 @@ def visit(browser: "Browser", address: str, *, watch: str = "", profile: Path | 
     with _window(browser, profile) as context:
         context.add_init_script(_ROOM + watch)
         page = context.new_page()
+        # Nobody opens a study while the browser itself is still starting.
+        page.wait_for_timeout(_STARTING_MS)
         page.goto(address, timeout=PATIENCE_MS)
         yield page
 

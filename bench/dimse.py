@@ -20,9 +20,12 @@ _IMPLICIT_LITTLE_ENDIAN = b"1.2.840.10008.1.2"
 _A_ASSOCIATE_AC = 0x02
 
 
-def store(port: int, called: str, folders: Sequence[Path], *, jpegls: bool = False, nodelay: bool = True) -> float:
-    """Send each folder over an association of its own, all at once. Wall seconds until the last is through."""
-    options = ["--propose-jls-lossless"] if jpegls else []
+def store(port: int, called: str, folders: Sequence[Path], *, propose: str = "", nodelay: bool = True) -> float:
+    """Send each folder over an association of its own, all at once. Wall seconds until the last is through.
+
+    `propose` is storescu's word for what is compressed: `jls-lossless`, `jpeg8`.
+    """
+    options = [f"--propose-{propose}"] if propose else []
     command = ["storescu", *options, "--required", "-aet", _CALLING, "-aec", called, "--scan-directories"]
     return _run_together([[*command, "127.0.0.1", str(port), str(folder)] for folder in folders], nodelay=nodelay)
 

@@ -137,7 +137,7 @@ def _store(server: Server, study: Opened, files: Path) -> None:
         else:
             made = datasets.write_series(folder, kind, series, study.slices)
         try:
-            dimse.store(server.dimse_port, server.ae_title, made.folders)
+            dimse.store(server.dimse_port, server.ae_title, made.folders, propose="jpeg8" if study.is_loop else "")
         finally:
             made.remove()
 

@@ -13,8 +13,9 @@ _PARTS_A_REQUEST = 20
 def _cstore(purpose: str, kind: Kind, full: int, clients: int, *, nodelay: bool = True) -> Workload:
     def run(server: Server, bench_round: Round) -> Figures:
         files = bench_round.series_files(purpose, kind, full, clients)
+        propose = "jls-lossless" if kind == "jpegls" else ""
         with processes.measured(server.pid) as cost:
-            dimse.store(server.dimse_port, server.ae_title, files.folders, jpegls=kind == "jpegls", nodelay=nodelay)
+            dimse.store(server.dimse_port, server.ae_title, files.folders, propose=propose, nodelay=nodelay)
         bench_round.mark_stored(server, purpose)
         return _figures(cost, files.count)
 

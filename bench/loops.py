@@ -33,10 +33,11 @@ def write_loop(into: Path, of: Study, frames: int) -> FileSet:
     ds["PixelData"].is_undefined_length = True
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    into.mkdir(parents=True)
-    path = into / "loop.dcm"
+    folder = into / "client0"
+    folder.mkdir(parents=True)
+    path = folder / "loop.dcm"
     ds.save_as(path, enforce_file_format=True)
-    return FileSet((into,), of, 1, path.stat().st_size)
+    return FileSet((folder,), of, 1, path.stat().st_size)
 
 
 def _frame(number: int) -> bytes:
