@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from config.settings import Settings
 from dicomweb.accept import Choice, Offer, accept_of, choose, require_utf8
 from dicomweb.errors import BadRequest, ClientGone, MethodNotAllowed, Unauthenticated, error_reply, reply_to
+from dicomweb.packed_replies import PackedReplies
 from dicomweb.replies import Reply, StreamReply
 from dicomweb.threads import Threads
 from index.access import Principal
@@ -38,6 +39,7 @@ class Web:
     readers: Threads
     writers: Threads
     """Apart from the readers, so that no query waits behind stores that wait for the disk."""
+    packed_replies: PackedReplies
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,16 @@ def _metadata(call: Call, uids: tuple[str, ...], media_type: str) -> Reply | Str
     if media_type == _XML:
         return multipart_reply(call, _XML, partial(_parts, documents.bodies, root), caching)
     headers = ((b"content-type", media_type.encode()), *caching)
-    blocks = metadata.array_blocks(documents.bodies, root)
-    if coding:
-        headers = (*headers, (b"content-encoding", coding.encode()))
-        blocks, length = packed(blocks, coding), None
-    return open_reply(200, headers, blocks, call.web.readers, length)
+    if not coding:
+        return open_reply(200, headers, metadata.array_blocks(documents.bodies, root), call.web.readers, length)
+    if again := call.web.packed_replies.get(tag):
+        return again
+    headers = (*headers, (b"content-encoding", coding.encode()))
+    blocks = packed(metadata.array_blocks(documents.bodies, root), coding)
+    reply = open_reply(200, headers, blocks, call.web.readers, None)
+    if isinstance(reply, Reply):
+        call.web.packed_replies.keep(tag, reply)
+    return reply
 
 
 def _coding(call: Call, media_type: str, length: int | None) -> str:

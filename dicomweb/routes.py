@@ -11,6 +11,7 @@ from config.settings import Settings
 from dicomweb import bulkdata, delete, frames, metadata, qido, rendered, stow, thumbnails, wado, wado_uri
 from dicomweb.capabilities import described
 from dicomweb.edge import Call, Endpoint, Handler, Web
+from dicomweb.packed_replies import PackedReplies
 from dicomweb.replies import Reply
 from dicomweb.threads import Threads
 from index.errors import NotFound
@@ -69,6 +70,7 @@ def routes(archive: Archive, settings: Settings) -> list[BaseRoute]:
         settings,
         readers=Threads(settings.web.threads, "web-read"),
         writers=Threads(settings.web.threads, "web-store"),
+        packed_replies=PackedReplies(),
     )
     resources = (*RESOURCES, *described(RESOURCES))
     found: list[BaseRoute] = [Route(path, Endpoint(web, handlers)) for path, handlers in resources]

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bench import datasets
 from dicomweb.codings import coding_of, packed
+from dicomweb.packed_replies import PackedReplies
+from dicomweb.replies import Reply
 from tests.conftest import Server
 from tests.protocol.web import stow
 
@@ -50,6 +52,35 @@ def test_metadata_leave_compressed_for_who_takes_it(study: str, coding: str) -> 
     assert len(body) == int(answer.headers["content-length"]) < len(text) / 5
     assert UNPACKED[coding](body) == text
     assert len(json.loads(text)) == SLICES
+
+
+@pytest.mark.parametrize("coding", UNPACKED)
+def test_what_is_asked_for_again_has_come_up_to_date(server: Server, coding: str) -> None:
+    made = datasets.study("codings, growing", [*UNPACKED].index(coding), "CT")
+    url = f"{server.dicomweb_url}/studies/{made.study_instance_uid}"
+    with httpx.Client(base_url=server.dicomweb_url) as client:
+        assert stow(client, *(datasets.encode("tiny", made, number) for number in range(1, 11))).status_code == 200
+        first, body = fetch(f"{url}/metadata", coding)
+        again, same = fetch(f"{url}/metadata", coding)
+        assert first.headers["content-encoding"] == coding and same == body
+        volatile = ("date", "server")
+        assert {k: v for k, v in again.headers.items() if k not in volatile} == {
+            k: v for k, v in first.headers.items() if k not in volatile
+        }
+        assert stow(client, datasets.encode("tiny", made, 11)).status_code == 200
+        grown = json.loads(UNPACKED[coding](fetch(f"{url}/metadata", coding)[1]))
+        assert {row["00080018"]["Value"][0] for row in grown} == {made.instance_uid(n) for n in range(1, 12)}
+        assert client.delete(url).is_success
+    assert fetch(f"{url}/metadata", coding)[0].status_code == 404
+
+
+def test_packed_answers_are_kept_within_bounds() -> None:
+    kept = PackedReplies(most_bytes=100)
+    for number in range(10):
+        kept.keep(f'"{number}"', Reply(200, (), (b"x" * 20, b"y" * 10)))
+    assert [number for number in range(10) if kept.get(f'"{number}"')] == [7, 8, 9]
+    kept.keep('"large"', Reply(200, (), (b"x" * 101,)))
+    assert kept.get('"large"') is None and kept.get('"9"') is not None
 
 
 def test_each_form_has_a_tag_of_its_own(study: str) -> None:
