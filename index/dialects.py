@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.schema import Table
 
 from config import settings
-from index.errors import InvalidQuery, OutOfResources, PacsError, TooLong, Unreachable
+from index.errors import InvalidQuery, NoTables, OutOfResources, PacsError, TooLong, Unreachable
 from index.words.matching import glob, group_matches, like
 from index.words.substrings import Texts, full_text_query
 
@@ -183,6 +183,8 @@ class Sqlite:
         words = str(exc)
         if "interrupted" in words:
             return TooLong()
+        if "no such table" in words:
+            return NoTables()
         if "full" in words or "locked" in words:
             return OutOfResources(f"The index cannot be written: {words}")
         if isinstance(exc, sqlite3.IntegrityError):
@@ -286,6 +288,8 @@ class Postgresql:
         errors = self._psycopg.errors
         if isinstance(exc, errors.QueryCanceled):
             return TooLong()
+        if isinstance(exc, errors.UndefinedTable):
+            return NoTables()
         if isinstance(exc, errors.UniqueViolation | errors.ForeignKeyViolation | errors.TransactionRollback):
             return Conflicting(type(exc).__name__)
         if isinstance(exc, errors.DiskFull | errors.OutOfMemory):

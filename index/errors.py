@@ -113,6 +113,10 @@ class TooBroad(OutOfResources):
     http_status = 413
 
 
+class NoTables(OutOfResources):
+    """The index has not been set up yet: `pacs db upgrade` does it."""
+
+
 class Unreachable(OutOfResources):
     """A service that the archive needs does not answer; the same request may succeed later."""
 

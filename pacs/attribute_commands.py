@@ -3,7 +3,7 @@
 import click
 
 from config.settings import Settings
-from pacs.command import or_exit, with_settings
+from pacs.command import with_settings
 
 
 @click.group()
@@ -44,7 +44,7 @@ def add_attributes(settings: Settings, names: tuple[str, ...], level: str, creat
     """
     from pacs.attributes import add
 
-    for line in or_exit(lambda: list(add(settings, names, level.upper(), creator, vr.upper()))):
+    for line in add(settings, names, level.upper(), creator, vr.upper()):
         click.echo(line)
 
 
@@ -57,5 +57,5 @@ def remove_attributes(settings: Settings, names: tuple[str, ...], level: str, cr
     """Make attributes unsearchable again; the worker deletes their values."""
     from pacs.attributes import remove
 
-    for line in or_exit(lambda: list(remove(settings, names, level.upper(), creator))):
+    for line in remove(settings, names, level.upper(), creator):
         click.echo(line)

@@ -12,7 +12,6 @@ import click
 
 from config.settings import Settings
 from pacs.attribute_commands import attributes
-from pacs.command import or_exit as _or_exit
 from pacs.command import with_settings as _with_settings
 from pacs.rendition_commands import renditions
 from pacs.user_commands import users
@@ -289,7 +288,7 @@ def show_removed(settings: Settings, number: int) -> None:
     """List the instances that a deletion or rejection has taken."""
     from pacs.removed import show
 
-    for one in _or_exit(lambda: list(show(settings, number))):
+    for one in show(settings, number):
         click.echo(one)
 
 
@@ -301,7 +300,7 @@ def restore_removed(settings: Settings, number: int, instances: tuple[str, ...])
     """Bring back what a deletion or rejection has taken; a rejection is revoked by that."""
     from pacs.removed import restore as bring_back
 
-    click.echo(_or_exit(lambda: bring_back(settings, number, instances)))
+    click.echo(bring_back(settings, number, instances))
 
 
 @removed.command("purge")
@@ -312,7 +311,7 @@ def purge_removed(settings: Settings, number: int) -> None:
     """Remove for good, now, what a deletion or rejection has taken."""
     from pacs.removed import purge
 
-    click.echo(_or_exit(lambda: purge(settings, number)))
+    click.echo(purge(settings, number))
 
 
 @main.command()

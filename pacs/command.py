@@ -4,19 +4,21 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec
 
 import click
 
 from config.load import find_file, load
 from config.settings import Settings, SettingsError
+from index.errors import PacsError
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def with_settings(command: Callable[Concatenate[Settings, P], None]) -> Callable[P, None]:
-    """Load the settings for a command; what is wrong with them ends it with status 2 and one clear line."""
+    """Load the settings for a command. One clear line ends it when something is wrong with them (status 2) or when what
+    it asks for is refused (status 1).
+    """
 
     @click.pass_context
     @wraps(command)
@@ -28,6 +30,9 @@ def with_settings(command: Callable[Concatenate[Settings, P], None]) -> Callable
         except SettingsError as error:
             click.echo(f"pacs: {error}", err=True)
             sys.exit(2)
+        except PacsError as error:
+            click.echo(f"pacs: {error.detail}", err=True)
+            sys.exit(1)
 
     return loaded
 
@@ -36,14 +41,3 @@ def _configure_logs(settings: Settings) -> None:
     from pacs.logs import configure
 
     configure(settings.log)
-
-
-def or_exit(action: Callable[[], R]) -> R:
-    """What an action returns; a refusal ends the command with status 1 and one clear line."""
-    from index.errors import PacsError
-
-    try:
-        return action()
-    except PacsError as error:
-        click.echo(f"pacs: {error.detail}", err=True)
-        sys.exit(1)

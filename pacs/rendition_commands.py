@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from config.settings import Settings
-from pacs.command import or_exit, with_settings
+from pacs.command import with_settings
 
 if TYPE_CHECKING:
     from pacs.renditions import Advancing
@@ -44,7 +44,7 @@ def make_renditions(settings: Settings, study: str | None) -> None:
     def progress(count: int) -> "AbstractContextManager[Advancing]":
         return click.progressbar(length=count, label="Series", show_pos=True, file=sys.stderr)
 
-    for one in or_exit(lambda: list(make(settings, study, progress))):
+    for one in make(settings, study, progress):
         click.echo(one)
 
 
@@ -55,4 +55,4 @@ def drop_renditions(settings: Settings, study: str | None) -> None:
     """Remove renditions. The originals stay as they are; renditions can be made again."""
     from pacs.renditions import drop
 
-    click.echo(or_exit(lambda: drop(settings, study)))
+    click.echo(drop(settings, study))

@@ -5,7 +5,7 @@ import sys
 import click
 
 from config.settings import Settings
-from pacs.command import or_exit, with_settings
+from pacs.command import with_settings
 
 
 @click.group()
@@ -38,7 +38,7 @@ def add_user(settings: Settings, name: str, tenant: str) -> None:
     """Add an account. The password is asked for, or read from standard input."""
     from pacs.users import add
 
-    click.echo(or_exit(lambda: add(settings, name, tenant, _ask)))
+    click.echo(add(settings, name, tenant, _ask))
 
 
 @users.command("password")
@@ -48,7 +48,7 @@ def set_password(settings: Settings, name: str) -> None:
     """Give an account another password; all its sessions end."""
     from pacs.users import change_password
 
-    click.echo(or_exit(lambda: change_password(settings, name, _ask)))
+    click.echo(change_password(settings, name, _ask))
 
 
 @users.command("remove")
@@ -58,4 +58,4 @@ def remove_user(settings: Settings, name: str) -> None:
     """Remove an account; all its sessions end."""
     from pacs.users import remove
 
-    click.echo(or_exit(lambda: remove(settings, name)))
+    click.echo(remove(settings, name))

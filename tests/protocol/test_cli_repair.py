@@ -88,6 +88,13 @@ def test_the_index_is_rebuilt_from_the_objects_alone(filled: Path) -> None:
     assert run(filled, "verify").stdout == "22 checked, 0 damaged\n"
 
 
+@pytest.mark.parametrize("words", [("users", "list"), ("verify",)])
+def test_an_index_that_was_never_set_up_is_named_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "pacs: The index has not been set up yet: `pacs db upgrade` does it.\n"
+
+
 def test_upgrade_may_be_run_again(tmp_path: Path) -> None:
     for _ in range(2):
         result = run(tmp_path, "db", "upgrade")

@@ -1,5 +1,6 @@
 """Codecs that crash take no server along, and no codec process outlives its server."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,8 +33,10 @@ def decoded(frame: StoredFrame) -> DecodedFrame:
 
 def children() -> set[int]:
     """Our codec processes, all threads' (Linux); a whole run of the suite has other children, servers for instance."""
-    tasks = Path("/proc/self/task")
-    pids = {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+    pids: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # A thread may end while this looks.
+            pids.update(map(int, (task / "children").read_text().split()))
     return {pid for pid in pids if is_codec_process(pid)}
 
 
