@@ -31,6 +31,8 @@ $(PORTAL): $(PORTAL_SOURCES)
 	@touch $@
 
 test: $(READY) tools $(PORTAL) ## Run all tests (ARGS="-k dimse -x" narrows them)
+	@# Tests start hundreds of processes, which would compile everything anew where Python may not keep what it compiles.
+	@$(BIN)/python -m compileall -q $(PACKAGES) bench tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(READY) ## Lint, format, types, import contracts, generated documents
