@@ -13,6 +13,8 @@ from dicomweb.replies import Reply
 
 _MOST_BYTES: Final = 32 * 1024**2
 """A process of the web server keeps so much: packed metadata of some thousand series."""
+_FRAME_BYTES: Final = 1024
+"""What an answer takes besides its body: headers, tag and place."""
 
 
 class PackedReplies:
@@ -36,4 +38,4 @@ class PackedReplies:
 
 
 def _size_bytes(reply: Reply) -> int:
-    return sum(map(len, reply.pieces))
+    return _FRAME_BYTES + sum(map(len, reply.pieces))

@@ -75,11 +75,11 @@ def test_what_is_asked_for_again_has_come_up_to_date(server: Server, coding: str
 
 
 def test_packed_answers_are_kept_within_bounds() -> None:
-    kept = PackedReplies(most_bytes=100)
+    kept = PackedReplies(most_bytes=10_000)
     for number in range(10):
-        kept.keep(f'"{number}"', Reply(200, (), (b"x" * 20, b"y" * 10)))
+        kept.keep(f'"{number}"', Reply(200, (), (b"x" * 1500, b"y" * 500)))
     assert [number for number in range(10) if kept.get(f'"{number}"')] == [7, 8, 9]
-    kept.keep('"large"', Reply(200, (), (b"x" * 101,)))
+    kept.keep('"large"', Reply(200, (), (b"x" * 10_001,)))
     assert kept.get('"large"') is None and kept.get('"9"') is not None
 
 
