@@ -18,7 +18,18 @@ from index.declared_values import VALUES, found
 from index.entries import TERM_KINDS, Entry, describe, list_members
 from index.records import DicomJson, Level
 from index.reports import STATUSES
-from index.tables import changes, documents, instances, metadata, patients, series, studies, study_terms, tenants
+from index.tables import (
+    changes,
+    documents,
+    instances,
+    metadata,
+    patients,
+    reports,
+    series,
+    studies,
+    study_terms,
+    tenants,
+)
 
 TENANT = "default"
 VIA, PEER, PRINCIPAL = "import", "bench", "bench"
@@ -68,7 +79,18 @@ class Loader:
         self._connection = connection
         self._of = of
         self._declared = declared
-        tables = (tenants, patients, studies, study_terms, series, instances, documents, changes, *VALUES.values())
+        tables = (
+            tenants,
+            patients,
+            studies,
+            study_terms,
+            series,
+            instances,
+            documents,
+            reports,
+            changes,
+            *VALUES.values(),
+        )
         self._rows = {table.name: _Rows(table) for table in tables}
         self._patients: dict[tuple[str, str, str], tuple[int, Row]] = {}
         self._ids = {name: count(1) for name in ("patients", "studies", "series", "instances")}
@@ -158,10 +180,15 @@ class Loader:
         self._add_values(entry.record.dataset, {Level.SERIES: series_fk})
         shared = entry.instance | {"tenant_id": 1, "series_fk": series_fk, "version": 1}
         for number in range(1, one.instances + 1):
-            self._add_instance(one, entry, shared, number)
+            instance_fk = self._add_instance(one, entry, shared, number)
+            if entry.report:
+                self._rows["reports"].rows.append(
+                    {"instance_fk": instance_fk, "study_fk": study_fk, "status": entry.report}
+                )
+                self._add_values(entry.record.dataset, {Level.IMAGE: instance_fk})
 
     def _add_values(self, dataset: DicomJson, owners: dict[Level, int]) -> None:
-        """Values of declared attributes; the synthetic instances have none of their own."""
+        """Values of declared attributes; of the synthetic instances only reports have some of their own."""
         for declaration, term, items in found(dataset, (row for row in self._declared.rows if row.level in owners)):
             rows = self._rows[VALUES[declaration.level].name].rows
             owner = owners[declaration.level]
@@ -175,7 +202,7 @@ class Loader:
                 }
             )
 
-    def _add_instance(self, one: hospital.Series, entry: Entry, shared: Row, number: int) -> None:
+    def _add_instance(self, one: hospital.Series, entry: Entry, shared: Row, number: int) -> int:
         uid = hospital.instance_uid(one, number)
         instance_fk = next(self._ids["instances"])
         self.instances += 1
@@ -209,6 +236,7 @@ class Loader:
                 "principal": PRINCIPAL,
             }
         )
+        return instance_fk
 
 
 def _documents(described: Any) -> Row:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from index.declared_values import VALUES
 from index.records import Level
-from index.tables import changes, documents, instances, patients, series, studies, study_terms
+from index.tables import changes, documents, instances, patients, reports, series, studies, study_terms
 
 ROOT = "1.2.276.0.7230010."
 SITES = ("RAD", "KAR", "EXT")
@@ -28,7 +28,7 @@ _KEYS = {
 
 def multiply(connection: sqlite3.Connection, clones: int, tell: Callable[[str], None]) -> None:
     """Add so many clones of everything, nine at most."""
-    tables = (patients, studies, study_terms, series, instances, documents, changes)
+    tables = (patients, studies, study_terms, series, instances, documents, reports, changes)
     steps = {
         table.name: connection.execute(f"SELECT max({key}) FROM {table.name}").fetchone()[0]
         for table, key in ((patients, "id"), (studies, "id"), (series, "id"), (instances, "id"), (changes, "number"))
@@ -56,10 +56,12 @@ def _key_of(table: str, column: str, owner: str | None) -> str | None:
 
 def _block(table: str, steps: dict[str, int], owner: str | None) -> str:
     """The rows that are no clones."""
-    key = {"documents": "instance_fk", "study_terms": "study_fk", "changes": "number"}.get(table, "id")
+    key = {"documents": "instance_fk", "reports": "instance_fk", "study_terms": "study_fk", "changes": "number"}.get(
+        table, "id"
+    )
     if owner:
         return f"owner_fk <= {steps[owner]}"
-    of = {"documents": "instances", "study_terms": "studies"}.get(table, table)
+    of = {"documents": "instances", "reports": "instances", "study_terms": "studies"}.get(table, table)
     return f"{key} <= {steps[of]}"
 
 
