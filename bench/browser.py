@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 PATIENCE_MS: Final = 180_000
 
-_CHROMIUM = Path("/usr/bin/chromium")
-_ARGUMENTS = (
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
     "--no-sandbox",
     "--use-gl=angle",
     "--use-angle=swiftshader",
@@ -37,7 +37,7 @@ def chromium() -> Iterator["Browser"]:
         raise RuntimeError("Playwright is missing; it comes with the packages for development") from error
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=_executable(), args=list(_ARGUMENTS))
+            browser = playwright.chromium.launch(executable_path=_executable(), args=list(ARGUMENTS))
             try:
                 yield browser
             finally:
@@ -95,7 +95,7 @@ def _persistent(browser: "Browser", folder: Path) -> Iterator["BrowserContext"]:
     context = browser.browser_type.launch_persistent_context(
         folder,
         executable_path=_executable(),
-        args=list(_ARGUMENTS),
+        args=list(ARGUMENTS),
         viewport=_SIZE,  # type: ignore[arg-type]
     )
     try:
@@ -105,7 +105,7 @@ def _persistent(browser: "Browser", folder: Path) -> Iterator["BrowserContext"]:
 
 
 def _executable() -> Path | None:
-    return _CHROMIUM if _CHROMIUM.exists() else None
+    return CHROMIUM if CHROMIUM.exists() else None
 
 
 def wait_for_ms(page: "Page", name: str) -> float:

@@ -9,21 +9,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
+from bench.browser import ARGUMENTS, CHROMIUM
 from pacs.viewer.files import INDEX, read_table
 from tests.conftest import Server, StartServer, environment, free_port, start
 
 VIEWER = Path(__file__).parents[2] / "data" / "viewer"
 """Where `make web` puts it too."""
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    # Pictures are drawn with WebGL, which has no hardware here; the page around them needs none.
-    "--disable-gpu-compositing",
-)
 PATIENCE_MS = 90_000
 """Browsers are slow where the machine is busy."""
 _LEFT_BEHIND = "cookies,local_storage,indexeddb,cache_storage,service_workers"

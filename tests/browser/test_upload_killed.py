@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwr
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, generate_uid
 
-from tests.browser.conftest import ARGUMENTS
+from bench.browser import ARGUMENTS, CHROMIUM
 from tests.conftest import Server, start
 from tests.protocol.web import write
 from tests.samples import sample
@@ -99,7 +99,7 @@ def window(profile: Path, site: Server) -> Iterator[tuple[BrowserContext, Page]]
     with sync_playwright() as playwright:
         chromium = playwright.chromium
         context = chromium.launch_persistent_context(
-            profile, executable_path="/usr/bin/chromium", args=list(ARGUMENTS), locale="en-US"
+            profile, executable_path=CHROMIUM, args=list(ARGUMENTS), locale="en-US"
         )
         page = context.new_page()
         page.goto(site.web_url)
